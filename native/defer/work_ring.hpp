@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The work ring: a FIFO of work items with one owner thread.
+//
+// Indices run freely over 32 bits and are masked on access, so head and tail need no wrap of their own. The
+// ring is full at size - 1 items. Nothing here is atomic: only the thread that owns the ring may touch it.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+
+#include "defer/work_item.hpp"
+
+namespace defer {
+
+class WorkRing {
+  public:
+    static constexpr std::uint32_t min_size = 2;
+    static constexpr std::uint32_t max_size = 65536;
+
+    // `first_index` is where both indices start; any value will do (tests start just below 2^32).
+    explicit WorkRing(std::uint32_t size, std::uint32_t first_index = 0)
+        : mask_(size - 1)
+        , read_index_(first_index)
+        , write_index_(first_index) {
+        if (size < min_size || size > max_size || !std::has_single_bit(size)) {
+            throw std::invalid_argument("ring_size must be a power of two from 2 to 65536");
+        }
+        slots_ = std::make_unique<WorkItem[]>(size);
+    }
+
+    [[nodiscard]] bool empty() const { return read_index_ == write_index_; }
+    [[nodiscard]] bool full() const { return count() == mask_; }
+    [[nodiscard]] std::uint32_t count() const { return write_index_ - read_index_; }
+    [[nodiscard]] std::uint32_t capacity() const { return mask_; }
+
+    // The oldest item. Not to be called on an empty ring.
+    [[nodiscard]] WorkItem& head() { return slots_[read_index_ & mask_]; }
+    void pop() { ++read_index_; }
+    // Not to be called on a full ring.
+    void push(const WorkItem& item) { slots_[write_index_++ & mask_] = item; }
+
+  private:
+    std::uint32_t mask_;
+    std::uint32_t read_index_;
+    std::uint32_t write_index_;
+    std::unique_ptr<WorkItem[]> slots_;
+};
+
+} // namespace defer

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A DMA device (DPDK dmadev) made ready for vhost: checked, configured, started, and stopped in the right
+// order.
+//
+// Control side only. What a PMD thread needs on its fast path is the DmaChannel.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace dpdk {
+
+// One virtual channel of a DMA device. One owner thread submits to it and polls it.
+struct DmaChannel {
+    std::int16_t dev_id = -1;
+    std::uint16_t vchan = 0;
+    // Set by whoever finds the device hung; from then on nothing is submitted to it.
+    std::atomic<bool> out_of_use{false};
+};
+
+struct DmaStats {
+    std::uint64_t submitted = 0;
+    std::uint64_t completed = 0;
+    std::uint64_t errors = 0;
+};
+
+class DmaDevice {
+  public:
+    // `spec`: a vdev with its arguments, a PCI address (a queue of it as ADDRESS-qN), or an idxd work queue
+    // (wqD.Q). `ring_size`: descriptors per channel. Throws Error with what is missing.
+    DmaDevice(std::string name, const std::string& spec, std::uint16_t ring_size, std::uint16_t channels);
+    ~DmaDevice();
+    DmaDevice(const DmaDevice&) = delete;
+    DmaDevice& operator=(const DmaDevice&) = delete;
+
+    // Ends all use; nothing may be in flight. Harmless the second time.
+    void stop();
+
+    [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] const std::string& device() const { return device_; }
+    [[nodiscard]] const std::string& driver() const { return driver_; }
+    [[nodiscard]] bool is_hardware() const { return is_hardware_; }
+    [[nodiscard]] std::uint16_t ring_size() const { return ring_size_; }
+    [[nodiscard]] std::uint16_t max_channels() const { return max_channels_; }
+    [[nodiscard]] int numa_node() const { return numa_node_; }
+    [[nodiscard]] DmaChannel& channel(std::uint16_t index) { return channels_.at(index); }
+    // Summed over the channels.
+    [[nodiscard]] DmaStats stats() const;
+
+  private:
+    void open(const std::string& spec);
+    void check_capabilities(std::uint16_t channels);
+    void configure();
+
+    std::string name_;
+    std::string device_;
+    std::string driver_;
+    bool is_hardware_ = false;
+    bool started_ = false;
+    std::uint16_t ring_size_;
+    std::uint16_t max_channels_ = 0;
+    std::uint16_t registered_channels_ = 0; // with vhost
+    int numa_node_ = -1;
+    std::int16_t dev_id_ = -1;
+    std::vector<DmaChannel> channels_;
+    DmaStats last_stats_;
+};
+
+struct DmaDeviceInfo {
+    std::string name;
+    std::string driver;
+    bool is_hardware = false;
+    int numa_node = -1;
+    std::uint16_t max_vchans = 0;
+    std::uint16_t min_desc = 0;
+    std::uint16_t max_desc = 0;
+    std::vector<std::string> capabilities;
+};
+
+// Every dmadev this process has.
+std::vector<DmaDeviceInfo> list_dma_devices();
+
+} // namespace dpdk

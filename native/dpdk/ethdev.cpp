@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// An ethdev made ready.
+#include "dpdk/ethdev.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <rte_ethdev.h>
+#include <rte_ring.h>
+
+#include "dpdk/device.hpp"
+#include "dpdk/error.hpp"
+#include "dpdk/log.hpp"
+
+namespace dpdk {
+
+Ethdev::Ethdev(std::string port_name, const Options& options, const Mempool& pool)
+    : port_name_(std::move(port_name))
+    , options_(options)
+    , name_(device_name(options.device)) {
+    open();
+    try {
+        configure(pool);
+    } catch (...) {
+        close();
+        throw;
+    }
+}
+
+Ethdev::~Ethdev() {
+    close();
+}
+
+void Ethdev::fail(const std::string& step, int result, const std::string& hint) const {
+    std::string text =
+        "port." + port_name_ + ".device: " + step + " of '" + name_ + "' failed: " + rte_strerror(-result);
+    for (const auto& line : log::last_lines(2)) {
+        text += "\n  " + line;
+    }
+    throw Error(ErrorKind::port, -result, text, hint);
+}
+
+void Ethdev::open() {
+    if (rte_eth_dev_get_port_by_name(name_.c_str(), &id_) != 0) {
+        const int result = probe_device(options_.device);
+        if (rte_eth_dev_get_port_by_name(name_.c_str(), &id_) != 0) {
+            fail("probing", result < 0 ? result : -ENODEV,
+                 "name a vdev with its arguments (net_null0), or the PCI address of a NIC that is bound to "
+                 "vfio-pci, with "
+                 "eal.pci = true");
+        }
+    }
+    open_ = true;
+    rte_eth_dev_info info{};
+    if (rte_eth_dev_info_get(id_, &info) == 0 && info.driver_name != nullptr) {
+        driver_ = info.driver_name;
+    }
+}
+
+void Ethdev::configure(const Mempool& pool) {
+    rte_eth_dev_info info{};
+    if (const int result = rte_eth_dev_info_get(id_, &info); result != 0) {
+        fail("reading the abilities", result);
+    }
+    if (options_.queues > info.max_rx_queues || options_.queues > info.max_tx_queues) {
+        const auto most = std::min(info.max_rx_queues, info.max_tx_queues);
+        throw Error(ErrorKind::port, EINVAL,
+                    "port." + port_name_ + ".queues: " + std::to_string(options_.queues) + " is more than '" +
+                        name_ + "' has",
+                    "choose 1 to " + std::to_string(most) +
+                        ", or give the device more queues by its arguments");
+    }
+    rte_eth_conf conf{};
+    conf.rxmode.mtu = std::clamp<std::uint16_t>(options_.mtu, info.min_mtu, info.max_mtu);
+    // Chained mbufs arrive from several drivers, and a received frame may be one.
+    conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+    conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+    if (const int result = rte_eth_dev_configure(id_, options_.queues, options_.queues, &conf); result != 0) {
+        fail("configuration", result);
+    }
+    std::uint16_t rx_size = options_.rx_ring_size;
+    std::uint16_t tx_size = options_.tx_ring_size;
+    if (const int result = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx_size, &tx_size); result != 0) {
+        fail("adjusting the ring sizes", result);
+    }
+    const int socket = rte_eth_dev_socket_id(id_);
+    for (std::uint16_t qid = 0; qid < options_.queues; ++qid) {
+        if (const int result =
+                rte_eth_rx_queue_setup(id_, qid, rx_size, static_cast<unsigned>(socket), nullptr, pool.get());
+            result != 0) {
+            fail("set-up of rxq " + std::to_string(qid), result);
+        }
+        if (const int result =
+                rte_eth_tx_queue_setup(id_, qid, tx_size, static_cast<unsigned>(socket), nullptr);
+            result != 0) {
+            fail("set-up of txq " + std::to_string(qid), result);
+        }
+    }
+    if (const int result = rte_eth_dev_start(id_); result != 0) {
+        fail("start", result);
+    }
+    if (options_.promiscuous) {
+        (void)rte_eth_promiscuous_enable(id_); // a vdev without a filter says that it cannot
+    }
+}
+
+void Ethdev::close() {
+    if (!open_) {
+        return;
+    }
+    open_ = false;
+    (void)rte_eth_dev_stop(id_);
+    (void)rte_eth_dev_close(id_);
+    remove_device(name_);
+}
+
+rte_ring* Ethdev::tx_ring(std::uint16_t qid) const {
+    // How net_ring names the ring that is both ends of a queue of a device of its own making.
+    const std::string ring_name = "ETH_RXTX" + std::to_string(qid) + "_" + name_;
+    rte_ring* ring = driver_ == "net_ring" ? rte_ring_lookup(ring_name.c_str()) : nullptr;
+    if (ring == nullptr) {
+        throw Error(ErrorKind::port, ENOTSUP,
+                    "port." + port_name_ + ".async: '" + name_ + "' (" + driver_ +
+                        ") cannot tell when the far side has taken a batch",
+                    "use a net_ring device (net_ring0), or async = false");
+    }
+    return ring;
+}
+
+} // namespace dpdk

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A vhost-user socket registered with librte_vhost.
+//
+// vhost calls back with a device id only. The id leads to the socket's path, the path to the port.
+#include "dpdk/vhost_socket.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <rte_vhost.h>
+
+#include "dpdk/error.hpp"
+#include "dpdk/log.hpp"
+
+namespace dpdk {
+namespace {
+
+// Held only to look up or change the map: never while vhost is called, never while waiting.
+std::mutex ports_mutex;
+std::map<std::string, VhostEvents*>& ports() {
+    static auto* instance = new std::map<std::string, VhostEvents*>;
+    return *instance;
+}
+
+VhostEvents* find_port(int vid) {
+    char path[PATH_MAX] = {};
+    if (rte_vhost_get_ifname(vid, path, sizeof(path)) != 0) {
+        return nullptr;
+    }
+    const std::lock_guard lock(ports_mutex);
+    const auto found = ports().find(path);
+    return found == ports().end() ? nullptr : found->second;
+}
+
+int on_new_device(int vid) {
+    auto* port = find_port(vid);
+    return port != nullptr && port->device_ready(vid) ? 0 : -1;
+}
+
+void on_destroy_device(int vid) {
+    if (auto* port = find_port(vid); port != nullptr) {
+        port->device_gone(vid);
+    }
+}
+
+int on_vring_state_changed(int vid, uint16_t vring, int enable) {
+    if (auto* port = find_port(vid); port != nullptr) {
+        port->vring_changed(vid, vring, enable != 0);
+    }
+    return 0;
+}
+
+// Releases before 22.11.8 call these without a look at whether they are set.
+int on_features_changed(int /*vid*/, uint64_t /*features*/) {
+    return 0;
+}
+int on_new_connection(int /*vid*/) {
+    return 0;
+}
+void on_connection(int /*vid*/) {
+}
+
+const rte_vhost_device_ops& device_ops() {
+    static const rte_vhost_device_ops ops = [] {
+        rte_vhost_device_ops all{};
+        all.new_device = on_new_device;
+        all.destroy_device = on_destroy_device;
+        all.vring_state_changed = on_vring_state_changed;
+        all.features_changed = on_features_changed;
+        all.new_connection = on_new_connection;
+        all.destroy_connection = on_connection;
+        all.guest_notified = on_connection;
+        return all;
+    }();
+    return ops;
+}
+
+// Bits of struct virtio_net's features, virtio 1.2 section 5.1.3 (linux/virtio_net.h is no C++).
+enum VirtioNetFeature : unsigned {
+    csum = 0,
+    guest_csum = 1,
+    guest_tso4 = 7,
+    guest_tso6 = 8,
+    guest_ecn = 9,
+    guest_ufo = 10,
+    host_tso4 = 11,
+    host_tso6 = 12,
+    host_ecn = 13,
+    host_ufo = 14,
+};
+
+// Checksum and segmentation offload towards either side would make packets leave whose checksums nobody has
+// computed.
+constexpr std::uint64_t refused_features = (1ULL << csum) | (1ULL << guest_csum) | (1ULL << guest_tso4) |
+                                           (1ULL << guest_tso6) | (1ULL << guest_ecn) | (1ULL << guest_ufo) |
+                                           (1ULL << host_tso4) | (1ULL << host_tso6) | (1ULL << host_ecn) |
+                                           (1ULL << host_ufo);
+
+// A socket file that nobody listens on is what a killed process left; bind would fail on it for ever.
+void remove_stale_socket(const std::string& path) {
+    struct stat status {};
+    if (lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) {
+        return;
+    }
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return;
+    }
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+    const bool refused =
+        connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    if (refused) {
+        unlink(path.c_str());
+        log::add("removed the stale socket " + path);
+    }
+}
+
+[[noreturn]] void fail(const std::string& port_name, const std::string& path, const char* step,
+                       const char* hint) {
+    std::string text = "port." + port_name + ".socket: " + step + " of '" + path + "' failed";
+    for (const auto& line : log::last_lines(2)) {
+        text += "\n  " + line;
+    }
+    throw Error(ErrorKind::vhost, EIO, text, hint);
+}
+
+} // namespace
+
+VhostSocket::VhostSocket(std::string port_name, const Options& options, VhostEvents& events)
+    : path_(options.path) {
+    if (!options.client) {
+        remove_stale_socket(path_);
+    }
+    std::uint64_t flags = RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS | RTE_VHOST_USER_NET_STATS_ENABLE;
+    if (options.client) {
+        flags |= RTE_VHOST_USER_CLIENT;
+    }
+    if (options.async) {
+        flags |= RTE_VHOST_USER_ASYNC_COPY;
+    }
+    if (rte_vhost_driver_register(path_.c_str(), flags) != 0) {
+        fail(port_name, path_, "registration", "is another process or port using this socket?");
+    }
+    registered_ = true;
+    {
+        const std::lock_guard lock(ports_mutex);
+        ports()[path_] = &events;
+    }
+    if (rte_vhost_driver_disable_features(path_.c_str(), refused_features) != 0 ||
+        rte_vhost_driver_callback_register(path_.c_str(), &device_ops()) != 0 ||
+        rte_vhost_driver_start(path_.c_str()) != 0) {
+        close();
+        fail(port_name, path_, "start",
+             "is the folder there and writable, and no other process on this socket?");
+    }
+}
+
+VhostSocket::~VhostSocket() {
+    close();
+}
+
+void VhostSocket::close() {
+    if (!registered_) {
+        return;
+    }
+    registered_ = false;
+    rte_vhost_driver_unregister(path_.c_str());
+    const std::lock_guard lock(ports_mutex);
+    ports().erase(path_);
+}
+
+} // namespace dpdk

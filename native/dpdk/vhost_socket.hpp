@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A vhost-user socket registered with librte_vhost, and the way of its events to the port that owns it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace dpdk {
+
+// What a guest does, told on DPDK's own threads: implementations take no lock that a Python caller can hold,
+// and return within a bounded time. vhost frees the guest's memory after device_gone and vring_changed(...,
+// false) return.
+class VhostEvents {
+  public:
+    virtual ~VhostEvents() = default;
+    // The guest is ready with at least its first queue pair. No vring's lock is held. false: not taken.
+    virtual bool device_ready(int vid) = 0;
+    // The guest is leaving. No vring's lock is held.
+    virtual void device_gone(int vid) = 0;
+    // Called with the locks of all the device's vrings held, but for switching off after device_gone.
+    virtual void vring_changed(int vid, std::uint16_t vring, bool enabled) = 0;
+};
+
+class VhostSocket {
+  public:
+    struct Options {
+        std::string path;
+        bool client = false; // connect to a guest that listens, and reconnect
+        bool async = false;  // the port's vrings may be fed by DMA
+    };
+
+    // Registers and starts. Events come from now on. Throws Error(ErrorKind::vhost).
+    VhostSocket(std::string port_name, const Options& options, VhostEvents& events);
+    ~VhostSocket();
+    VhostSocket(const VhostSocket&) = delete;
+    VhostSocket& operator=(const VhostSocket&) = delete;
+
+    // Unregisters: device_gone is called in this thread for a guest that is still there. No lock that an
+    // event takes may be held, and not the GIL. Harmless the second time.
+    void close();
+
+  private:
+    std::string path_;
+    bool registered_ = false;
+};
+
+// Vrings of a device: the guest's receive ring of queue pair q is 2q, its transmit ring 2q + 1.
+constexpr std::uint16_t guest_rx_vring(std::uint16_t qid) {
+    return static_cast<std::uint16_t>(2 * qid);
+}
+constexpr std::uint16_t guest_tx_vring(std::uint16_t qid) {
+    return static_cast<std::uint16_t>(2 * qid + 1);
+}
+
+} // namespace dpdk

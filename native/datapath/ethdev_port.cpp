@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A port on any DPDK ethdev.
+#include "datapath/ethdev_port.hpp"
+
+#include <cerrno>
+#include <utility>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_ring.h>
+
+namespace datapath {
+
+EthdevPort::EthdevPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool)
+    : Port(std::move(name))
+    , async_(options.async)
+    , pool_(std::move(pool))
+    , device_(this->name(), options.device, *pool_)
+    , rxqs_(options.device.queues)
+    , txqs_(options.device.queues) {
+    for (std::uint16_t qid = 0; qid < options.device.queues; ++qid) {
+        rxqs_[qid].pacer.set_rate(options.rate_pps / options.device.queues, rte_get_tsc_hz());
+        if (async_) {
+            txqs_[qid].ring = device_.tx_ring(qid);
+            txqs_[qid].ledger = std::make_unique<Ledger>(max_batches);
+        }
+    }
+}
+
+defer::WorkFunc EthdevPort::work_func() const {
+    if (!async_) {
+        return nullptr;
+    }
+    return [](void* port, std::uint16_t qid, bool force) {
+        auto* self = static_cast<EthdevPort*>(port);
+        return self->process_async(self->txqs_[qid], force);
+    };
+}
+
+std::uint16_t EthdevPort::receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) {
+    Rxq& rxq = rxqs_[qid];
+    if (!receiving_.load(std::memory_order_acquire)) {
+        rxq.was_on = false;
+        return 0;
+    }
+    const std::uint16_t allowed = [&] {
+        if (!rxq.pacer.limited()) {
+            return count;
+        }
+        const std::uint64_t now = rte_rdtsc();
+        if (!rxq.was_on) {
+            rxq.was_on = true;
+            rxq.pacer.restart(now);
+        }
+        return rxq.pacer.take(now, count);
+    }();
+    if (allowed == 0) {
+        return 0;
+    }
+    const std::uint16_t received = rte_eth_rx_burst(device_.id(), qid, packets, allowed);
+    if (rxq.pacer.limited()) {
+        rxq.pacer.give_back(static_cast<std::uint16_t>(allowed - received));
+    }
+    if (received > 0) {
+        rxq.stats.packets += received;
+        ++rxq.stats.batches;
+        for (std::uint16_t i = 0; i < received; ++i) {
+            rxq.stats.bytes += packets[i]->pkt_len;
+        }
+    }
+    return received;
+}
+
+int EthdevPort::send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) {
+    Txq& txq = txqs_[qid];
+    const std::uint64_t start = rte_rdtsc();
+    const std::uint16_t count = batch.count;
+    std::uint64_t bytes = 0;
+    std::uint16_t taken = 0;
+    if (!async_ || !txq.ledger->full()) {
+        if (async_) {
+            for (std::uint16_t i = 0; i < count; ++i) {
+                bytes += batch.packets[i]->pkt_len;
+            }
+        }
+        taken = rte_eth_tx_burst(device_.id(), qid, batch.packets, count);
+        for (std::uint16_t i = taken; i < count && async_; ++i) {
+            bytes -= batch.packets[i]->pkt_len;
+        }
+    }
+    if (taken < count) {
+        const auto dropped = static_cast<std::uint16_t>(count - taken);
+        rte_pktmbuf_free_bulk(&batch.packets[taken], dropped);
+        txq.stats.drop(Drop::ring_full, dropped);
+    }
+    batch.count = 0;
+    tx_packets += taken;
+    txq.stats.submitted += taken;
+    txq.stats.batches += taken > 0;
+    int result = 0;
+    if (async_ && taken > 0) {
+        txq.ledger->append(taken, bytes, start);
+        result = -EINPROGRESS;
+    } else {
+        txq.stats.completed += taken;
+    }
+    (taken > 0 ? txq.stats.submit_cycles : txq.stats.wasted_cycles) += rte_rdtsc() - start;
+    return result;
+}
+
+// This txq is the ring's only producer, so what is no longer in the ring was taken, oldest first.
+std::uint32_t EthdevPort::poll(Txq& txq) {
+    const std::uint32_t outstanding = txq.ledger->outstanding();
+    const std::uint32_t in_ring = rte_ring_count(txq.ring);
+    if (in_ring >= outstanding) {
+        return 0;
+    }
+    const auto returned = txq.ledger->take_back(outstanding - in_ring);
+    txq.stats.completed += returned.completed;
+    txq.stats.late_completions += returned.late;
+    return returned.completed + returned.late;
+}
+
+int EthdevPort::process_async(Txq& txq, bool force) {
+    if (txq.ledger->unclaimed() == 0) {
+        return 0;
+    }
+    if (!txq.ledger->oldest_done()) {
+        const std::uint64_t start = rte_rdtsc();
+        const std::uint32_t returned = poll(txq);
+        (returned > 0 ? txq.stats.complete_cycles : txq.stats.wasted_cycles) += rte_rdtsc() - start;
+    }
+    if (txq.ledger->oldest_done()) {
+        txq.ledger->claim_oldest();
+        return 0;
+    }
+    if (!force) {
+        return -EINPROGRESS;
+    }
+    // The mbufs stay in the ring, where the far side may still take them.
+    txq.stats.given_up += txq.ledger->give_up_oldest();
+    return -ETIMEDOUT;
+}
+
+void EthdevPort::housekeep_txq(std::uint16_t qid) {
+    Txq& txq = txqs_[qid];
+    if (async_) {
+        if (txq.ledger->quarantined() > 0) {
+            (void)poll(txq);
+        }
+        txq.stats.in_flight = txq.ledger->in_flight();
+        txq.stats.quarantined = txq.ledger->quarantined();
+    }
+    txq.published.publish(txq.stats);
+}
+
+// Nobody will take what still is in the rings: it is given up, received and freed.
+bool EthdevPort::drain(unsigned /*timeout_ms*/) {
+    for (std::uint16_t qid = 0; qid < txqs_.size() && async_; ++qid) {
+        Txq& txq = txqs_[qid];
+        (void)poll(txq);
+        while (txq.ledger->unclaimed() > 0) {
+            if (txq.ledger->oldest_done()) {
+                txq.ledger->claim_oldest();
+            } else {
+                txq.stats.given_up += txq.ledger->give_up_oldest();
+            }
+        }
+        drop_what_is_left(qid);
+        (void)txq.ledger->take_back(txq.ledger->outstanding());
+        housekeep_txq(qid);
+    }
+    if (!async_ && driver() == "net_ring") {
+        for (std::uint16_t qid = 0; qid < txqs_.size(); ++qid) {
+            drop_what_is_left(qid);
+        }
+    }
+    return true;
+}
+
+void EthdevPort::drop_what_is_left(std::uint16_t qid) {
+    rte_mbuf* packets[max_batch];
+    while (const std::uint16_t count = rte_eth_rx_burst(device_.id(), qid, packets, max_batch)) {
+        rte_pktmbuf_free_bulk(packets, count);
+    }
+}
+
+void EthdevPort::close() {
+    device_.close();
+}
+
+} // namespace datapath

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A port that makes frames, and swallows what is sent to it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <rte_ether.h>
+
+#include "datapath/frame.hpp"
+#include "datapath/pacer.hpp"
+#include "datapath/port.hpp"
+#include "datapath/published.hpp"
+#include "dpdk/mempool.hpp"
+
+namespace datapath {
+
+class GeneratorPort final : public Port {
+  public:
+    struct Options {
+        std::uint16_t queues = 1;
+        std::uint16_t sink_queues = 1;          // txqs: one for each PMD thread that sends here
+        std::uint16_t first_stream = 0;         // queue q makes stream first_stream + q
+        std::vector<std::uint16_t> frame_sizes; // taken in turn, without FCS
+        double rate_pps = 0;                    // of all queues together; 0: as fast as it goes
+        bool pattern = true;
+        std::string source_mac;
+        std::string destination_mac;
+    };
+
+    // Throws std::invalid_argument.
+    GeneratorPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool);
+
+    // ---- control side ----
+    // Makes `packets` more frames, shared out among the queues; 0: until stop_traffic().
+    void start_traffic(std::uint64_t packets);
+    void stop_traffic();
+    // All frames asked for by start_traffic(packets) are made.
+    [[nodiscard]] bool finished() const;
+    [[nodiscard]] std::uint16_t rxq_count() const override {
+        return static_cast<std::uint16_t>(sources_.size());
+    }
+    [[nodiscard]] std::uint16_t txq_count() const override {
+        return static_cast<std::uint16_t>(sinks_.size());
+    }
+    [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override {
+        return sources_.at(qid).published.read();
+    }
+    [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override {
+        return sinks_.at(qid).published.read();
+    }
+    [[nodiscard]] bool drain(unsigned /*timeout_ms*/) override { return true; }
+    void close() override {}
+
+    // ---- owner ----
+    void release_rxq(std::uint16_t qid) override { housekeep_rxq(qid); }
+    void release_txq(std::uint16_t qid) override { housekeep_txq(qid); }
+    [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) override;
+    [[nodiscard]] int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) override;
+    void housekeep_rxq(std::uint16_t qid) override;
+    void housekeep_txq(std::uint16_t qid) override { sinks_[qid].published.publish(sinks_[qid].stats); }
+
+  private:
+    static constexpr std::uint64_t unlimited = UINT64_MAX;
+
+    struct alignas(64) Source {
+        // Control side -> owner.
+        std::atomic<bool> on{false};
+        std::atomic<std::uint64_t> last_sequence{0}; // stop before this one
+        // Owner.
+        bool was_on = false;
+        std::uint16_t stream = 0;
+        std::uint32_t next_size = 0;
+        std::uint64_t sequence = 0;
+        Pacer pacer;
+        RxqStats stats;
+        std::vector<frame::Header> headers; // one for each of frame_sizes
+        // Owner -> control side.
+        std::atomic<std::uint64_t> made{0};
+        Published<RxqStats> published;
+    };
+    struct alignas(64) Sink {
+        TxqStats stats;
+        Published<TxqStats> published;
+    };
+
+    Options options_;
+    std::shared_ptr<dpdk::Mempool> pool_;
+    std::vector<Source> sources_;
+    std::vector<Sink> sinks_;
+};
+
+} // namespace datapath

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What is counted, per PMD thread, rxq and txq. Each field has the same name in C++, Python and JSON.
+// Counters only grow, but for in_flight and quarantined, which are levels.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "defer/statistics.hpp"
+
+namespace datapath {
+
+enum class Engine : std::uint8_t { dma, cpu };
+
+// Why a packet that was to be sent was not.
+enum class Drop : std::uint8_t {
+    no_guest,      // nobody is connected to the vhost port, or its queue is off
+    zero_length,   // an empty packet: it would wedge the vring for ever
+    ring_full,     // the far side's ring has no room
+    dma_ring_full, // the DMA channel has no room for one packet's copies
+    dma_stopped,   // the DMA device was taken out of use
+    count_
+};
+inline constexpr std::size_t drop_reasons = static_cast<std::size_t>(Drop::count_);
+inline constexpr std::array<std::string_view, drop_reasons> drop_names{"no_guest", "zero_length", "ring_full",
+                                                                       "dma_ring_full", "dma_stopped"};
+
+struct RxqStats {
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t batches = 0;  // polls that brought packets
+    std::uint64_t no_mbufs = 0; // polls that found no free mbuf
+};
+
+struct TxqStats {
+    std::uint64_t submitted = 0;        // packets that the far side's ring took
+    std::uint64_t completed = 0;        // of these, copied
+    std::uint64_t in_flight = 0;        // of these, still with the engine
+    std::uint64_t given_up = 0;         // of these, no longer waited for
+    std::uint64_t quarantined = 0;      // given up, and their mbufs not handed back yet
+    std::uint64_t late_completions = 0; // given up, and handed back since
+    std::uint64_t batches = 0;          // sends that the ring took something of
+    std::uint64_t bytes_dma = 0;        // bytes of completed packets, by the engine that moved them
+    std::uint64_t bytes_cpu = 0;
+    std::uint64_t submit_cycles = 0;   // in sends that the ring took something of
+    std::uint64_t complete_cycles = 0; // in checks that brought completions back
+    std::uint64_t wasted_cycles = 0;   // in sends and checks that moved nothing
+    std::array<std::uint64_t, drop_reasons> drops{};
+
+    void drop(Drop reason, std::uint64_t packets) { drops[static_cast<std::size_t>(reason)] += packets; }
+};
+
+struct PmdStats {
+    std::uint64_t iterations = 0;
+    std::uint64_t busy_iterations = 0; // that received packets, or finished deferred work
+    std::uint64_t idle_cycles = 0;
+    std::uint64_t busy_cycles = 0;
+    std::uint64_t rx_packets = 0;
+    std::uint64_t tx_packets =
+        0; // handed to a port's send and not dropped there, finished or still in progress
+    std::uint64_t tx_batches = 0;
+    std::uint64_t unwired_drops = 0; // received on a port that no wire leads away from
+    defer::DeferralStats deferral;
+};
+
+} // namespace datapath

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A vhost-user port: the backend's end of a guest's network device.
+#include "datapath/vhost_port.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "dpdk/log.hpp"
+
+namespace datapath {
+
+VhostPort::VhostPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool)
+    : Port(std::move(name))
+    , options_(options)
+    , pool_(std::move(pool))
+    , rxqs_(options.queues)
+    , txqs_(options.queues)
+    , vring_enabled_(2 * static_cast<std::size_t>(options.queues)) {
+    for (std::uint16_t qid = 0; qid < options.queues; ++qid) {
+        rxqs_[qid].configure(qid, pool_->get());
+        txqs_[qid].configure(qid, options.copy,
+                             options.channels.empty() ? nullptr : options.channels.at(qid));
+    }
+}
+
+VhostPort::~VhostPort() {
+    close();
+}
+
+void VhostPort::open() {
+    socket_ = std::make_unique<dpdk::VhostSocket>(
+        name(),
+        dpdk::VhostSocket::Options{
+            .path = options_.socket, .client = options_.client, .async = !options_.channels.empty()},
+        static_cast<dpdk::VhostEvents&>(*this));
+}
+
+defer::WorkFunc VhostPort::work_func() const {
+    if (options_.channels.empty()) {
+        return nullptr;
+    }
+    return [](void* port, std::uint16_t qid, bool force) {
+        return static_cast<VhostPort*>(port)->txqs_[qid].process_async(force);
+    };
+}
+
+bool VhostPort::drain(unsigned timeout_ms) {
+    bool empty = true;
+    for (auto& txq : txqs_) {
+        empty = txq.drain(timeout_ms) && empty;
+    }
+    return empty;
+}
+
+void VhostPort::close() {
+    if (socket_ == nullptr) {
+        return;
+    }
+    socket_->close();
+    socket_.reset();
+    for (auto& txq : txqs_) {
+        txq.abandon();
+    }
+}
+
+void VhostPort::set_copy(Engine engine) {
+    if (engine == Engine::dma && options_.channels.empty()) {
+        throw std::invalid_argument("port " + name() + " has no DMA device: copy cannot be 'dma'");
+    }
+    for (auto& txq : txqs_) {
+        txq.request_engine(engine);
+    }
+}
+
+unsigned VhostPort::ready_txqs() const {
+    return static_cast<unsigned>(
+        std::count_if(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.has_guest(); }));
+}
+
+bool VhostPort::device_ready(int vid) {
+    if (vid_ >= 0) {
+        dpdk::log::add("port " + name() + ": a second guest connected and is not served");
+        return false;
+    }
+    vid_ = vid;
+    for (std::uint16_t qid = 0; qid < options_.queues; ++qid) {
+        if (vring_enabled_[dpdk::guest_rx_vring(qid)]) {
+            txqs_[qid].device_ready(vid);
+        }
+        if (vring_enabled_[dpdk::guest_tx_vring(qid)]) {
+            rxqs_[qid].device_ready(vid);
+        }
+    }
+    connects_.fetch_add(1, std::memory_order_relaxed);
+    dpdk::log::add("port " + name() + ": guest connected");
+    return true;
+}
+
+void VhostPort::device_gone(int vid) {
+    if (vid != vid_) {
+        return;
+    }
+    vid_ = -1;
+    for (auto& txq : txqs_) {
+        txq.device_gone(vid);
+    }
+    for (auto& rxq : rxqs_) {
+        rxq.device_gone();
+    }
+    std::fill(vring_enabled_.begin(), vring_enabled_.end(), false);
+    announcing_vid_ = -1;
+    disconnects_.fetch_add(1, std::memory_order_relaxed);
+    dpdk::log::add("port " + name() + ": guest gone");
+}
+
+void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled) {
+    if (vring >= vring_enabled_.size()) {
+        return;
+    }
+    if (vid_ < 0) {
+        if (vid != announcing_vid_) {
+            std::fill(vring_enabled_.begin(), vring_enabled_.end(), false);
+            announcing_vid_ = vid;
+        }
+        vring_enabled_[vring] = enabled;
+        return;
+    }
+    if (vid != vid_) {
+        return;
+    }
+    vring_enabled_[vring] = enabled;
+    const auto qid = static_cast<std::uint16_t>(vring / 2);
+    if (vring % 2 == 0) {
+        enabled ? txqs_[qid].vring_on(vid) : txqs_[qid].vring_off(vid);
+    } else {
+        enabled ? rxqs_[qid].vring_on(vid) : rxqs_[qid].vring_off();
+    }
+}
+
+} // namespace datapath

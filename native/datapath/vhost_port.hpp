@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A vhost-user port: the backend's end of a guest's network device.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datapath/port.hpp"
+#include "datapath/vhost_rxq.hpp"
+#include "datapath/vhost_txq.hpp"
+#include "dpdk/mempool.hpp"
+#include "dpdk/vhost_socket.hpp"
+
+namespace datapath {
+
+class VhostPort final : public Port, private dpdk::VhostEvents {
+  public:
+    struct Options {
+        std::string socket;
+        bool client = false;
+        std::uint16_t queues = 1; // queue pairs
+        Engine copy = Engine::cpu;
+        std::vector<dpdk::DmaChannel*> channels; // one per txq; empty: CPU copy only
+    };
+
+    VhostPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool);
+    ~VhostPort() override;
+
+    // ---- control side ----
+    // Opens the socket. Throws dpdk::Error.
+    void open();
+    [[nodiscard]] std::uint16_t rxq_count() const override {
+        return static_cast<std::uint16_t>(rxqs_.size());
+    }
+    [[nodiscard]] std::uint16_t txq_count() const override {
+        return static_cast<std::uint16_t>(txqs_.size());
+    }
+    [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override { return rxqs_.at(qid).stats(); }
+    [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override { return txqs_.at(qid).stats(); }
+    [[nodiscard]] defer::WorkFunc work_func() const override;
+    [[nodiscard]] bool drain(unsigned timeout_ms) override;
+    void close() override;
+    // Every queue moves over when it finds nothing in flight. Throws std::invalid_argument for DMA without a
+    // channel.
+    void set_copy(Engine engine);
+    [[nodiscard]] Engine copy() const { return txqs_.front().engine(); }
+    // Queues that a guest has ready for our packets.
+    [[nodiscard]] unsigned ready_txqs() const;
+    // Guests that came, and guests that left.
+    [[nodiscard]] std::uint64_t connects() const { return connects_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t disconnects() const { return disconnects_.load(std::memory_order_relaxed); }
+
+    // ---- owner ----
+    void acquire_rxq(std::uint16_t qid) override { rxqs_[qid].acquire(); }
+    void release_rxq(std::uint16_t qid) override { rxqs_[qid].release(); }
+    void acquire_txq(std::uint16_t qid) override { txqs_[qid].acquire(); }
+    void release_txq(std::uint16_t qid) override { txqs_[qid].release(); }
+    [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) override {
+        return rxqs_[qid].receive(packets, count);
+    }
+    [[nodiscard]] int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) override {
+        return txqs_[qid].send(batch, tx_packets);
+    }
+    void housekeep_rxq(std::uint16_t qid) override { rxqs_[qid].housekeep(); }
+    void housekeep_txq(std::uint16_t qid) override { txqs_[qid].housekeep(); }
+
+  private:
+    // ---- vhost's event thread ----
+    bool device_ready(int vid) override;
+    void device_gone(int vid) override;
+    void vring_changed(int vid, std::uint16_t vring, bool enabled) override;
+
+    Options options_;
+    std::shared_ptr<dpdk::Mempool> pool_;
+    std::vector<VhostRxq> rxqs_;
+    std::vector<VhostTxq> txqs_;
+    std::unique_ptr<dpdk::VhostSocket> socket_;
+    std::atomic<std::uint64_t> connects_{0};
+    std::atomic<std::uint64_t> disconnects_{0};
+
+    // Event thread only.
+    int vid_ = -1;
+    int announcing_vid_ = -1; // of the device whose vrings are switched on before it is ready
+    std::vector<bool> vring_enabled_;
+};
+
+} // namespace datapath

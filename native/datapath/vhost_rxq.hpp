@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One receive queue of a vhost port: packets out of the guest's transmit vring, copied by the CPU.
+#pragma once
+
+#include <cstdint>
+
+#include <rte_mbuf.h>
+#include <rte_vhost.h>
+#include <unistd.h>
+
+#include "datapath/published.hpp"
+#include "datapath/statistics.hpp"
+#include "datapath/vring_lease.hpp"
+#include "dpdk/vhost_socket.hpp"
+
+namespace datapath {
+
+class VhostRxq {
+  public:
+    void configure(std::uint16_t qid, rte_mempool* pool) {
+        vring_ = dpdk::guest_tx_vring(qid);
+        pool_ = pool;
+    }
+
+    // ---- owner ----
+    void acquire() {
+        while (!lease_.try_acquire()) {
+        }
+    }
+    void release() {
+        housekeep();
+        lease_.release();
+    }
+    [[nodiscard]] std::uint16_t receive(rte_mbuf** packets, std::uint16_t count) {
+        const int vid = lease_.vid();
+        if (vid < 0 || !lease_.usable()) {
+            return 0;
+        }
+        const std::uint16_t received = rte_vhost_dequeue_burst(vid, vring_, pool_, packets, count);
+        if (received > 0) {
+            stats_.packets += received;
+            ++stats_.batches;
+            for (std::uint16_t i = 0; i < received; ++i) {
+                stats_.bytes += packets[i]->pkt_len;
+            }
+        }
+        return received;
+    }
+    void housekeep() {
+        if (lease_.asked_back()) {
+            lease_.let_go();
+        }
+        published_.publish(stats_);
+    }
+
+    // ---- control side ----
+    [[nodiscard]] RxqStats stats() const { return published_.read(); }
+
+    // ---- vhost's event thread ----
+    void device_ready(int vid) {
+        lease_.resume();
+        lease_.grant(vid);
+    }
+    void device_gone() {
+        lease_.ask_back();
+        while (!lease_.is_back()) {
+            if (lease_.try_acquire()) {
+                lease_.let_go();
+                lease_.release();
+                return;
+            }
+            usleep(50);
+        }
+    }
+    void vring_off() { lease_.pause(); }
+    void vring_on(int vid) {
+        lease_.resume();
+        if (lease_.is_back()) {
+            lease_.grant(vid);
+        }
+    }
+
+  private:
+    std::uint16_t vring_ = 0;
+    rte_mempool* pool_ = nullptr;
+    RxqStats stats_;
+    VringLease lease_;
+    Published<RxqStats> published_;
+};
+
+} // namespace datapath

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One transmit queue of a vhost port: the owner's side.
+#include "datapath/vhost_txq.hpp"
+
+#include <cerrno>
+
+#include <rte_cycles.h>
+#include <rte_dmadev.h>
+#include <rte_pause.h>
+#include <rte_vhost.h>
+
+namespace datapath {
+namespace {
+
+// How long a batch waits for what is in flight when the engine is to be changed.
+constexpr unsigned engine_change_ms = 100;
+
+} // namespace
+
+void VhostTxq::configure(std::uint16_t qid, Engine engine, dpdk::DmaChannel* channel) {
+    qid_ = qid;
+    channel_ = channel;
+    engine_ = engine;
+    wanted_engine_.store(engine, std::memory_order_relaxed);
+}
+
+void VhostTxq::acquire() {
+    while (!lease_.try_acquire()) {
+        rte_pause(); // the event thread is finishing a device in our absence: bounded
+    }
+}
+
+void VhostTxq::release() {
+    publish();
+    lease_.release();
+}
+
+int VhostTxq::send(Batch& batch, std::uint64_t& tx_packets) {
+    const std::uint64_t start = rte_rdtsc();
+    take_handed_back();
+    drop_zero_length(batch);
+    const int vid = lease_.vid();
+    std::uint16_t taken = 0;
+    Drop reason = Drop::no_guest;
+    if (vid >= 0 && lease_.usable()) {
+        const Engine wanted = wanted_engine_.load(std::memory_order_relaxed);
+        if (wanted != engine_ && change_engine(wanted)) {
+            engine_ = wanted;
+        }
+        reason = Drop::ring_full;
+        if (engine_ == Engine::cpu) {
+            taken = send_by_cpu(vid, batch);
+        } else if (!channel_usable()) {
+            reason = Drop::dma_stopped;
+        } else {
+            taken = send_by_dma(vid, batch, start);
+            if (taken < batch.count && rte_dma_burst_capacity(channel_->dev_id, channel_->vchan) == 0) {
+                reason = Drop::dma_ring_full;
+            }
+        }
+    }
+    if (taken < batch.count) {
+        drop_rest(batch, taken, reason);
+    }
+    batch.count = 0;
+    tx_packets += taken;
+    (taken > 0 ? stats_.submit_cycles : stats_.wasted_cycles) += rte_rdtsc() - start;
+    stats_.batches += taken > 0;
+    return taken > 0 && engine_ == Engine::dma ? -EINPROGRESS : 0;
+}
+
+std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch) {
+    const std::uint16_t taken = rte_vhost_enqueue_burst(vid, vring(), batch.packets, batch.count);
+    std::uint64_t bytes = 0;
+    for (std::uint16_t i = 0; i < taken; ++i) {
+        bytes += batch.packets[i]->pkt_len;
+    }
+    rte_pktmbuf_free_bulk(batch.packets, taken);
+    stats_.submitted += taken;
+    stats_.completed += taken;
+    stats_.bytes_cpu += bytes;
+    return taken;
+}
+
+std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t now) {
+    if (ledger_.full() || mbufs_.room() < batch.count) {
+        return 0;
+    }
+    const std::uint16_t taken = Async::submit(vid, vring(), batch.packets, batch.count, *channel_);
+    if (taken == 0) {
+        return 0;
+    }
+    // The packets are vhost's now, but nobody writes to their lengths.
+    std::uint64_t bytes = 0;
+    for (std::uint16_t i = 0; i < taken; ++i) {
+        bytes += batch.packets[i]->pkt_len;
+    }
+    ledger_.append(taken, bytes, now);
+    mbufs_.push(batch.packets, taken);
+    stats_.submitted += taken;
+    return taken;
+}
+
+void VhostTxq::drop_zero_length(Batch& batch) {
+    std::uint16_t kept = 0;
+    for (std::uint16_t i = 0; i < batch.count; ++i) {
+        rte_mbuf* packet = batch.packets[i];
+        if (packet->pkt_len == 0) [[unlikely]] {
+            rte_pktmbuf_free(packet);
+            stats_.drop(Drop::zero_length, 1);
+            continue;
+        }
+        batch.packets[kept++] = packet;
+    }
+    batch.count = kept;
+}
+
+void VhostTxq::drop_rest(Batch& batch, std::uint16_t from, Drop reason) {
+    const auto dropped = static_cast<std::uint16_t>(batch.count - from);
+    rte_pktmbuf_free_bulk(&batch.packets[from], dropped);
+    stats_.drop(reason, dropped);
+}
+
+// Sync and async enqueue on one vring corrupt it unless nothing is in flight in between: the batch waits.
+bool VhostTxq::change_engine(Engine wanted) {
+    if (wanted == Engine::dma && !channel_usable()) {
+        return false;
+    }
+    const std::uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000 * engine_change_ms;
+    while (ledger_.outstanding() > 0) {
+        if (poll() == 0 && rte_rdtsc() > deadline) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int VhostTxq::process_async(bool force) {
+    take_handed_back();
+    if (ledger_.unclaimed() == 0) {
+        return 0;
+    }
+    if (!ledger_.oldest_done()) {
+        const std::uint64_t start = rte_rdtsc();
+        const std::uint32_t returned = poll();
+        (returned > 0 ? stats_.complete_cycles : stats_.wasted_cycles) += rte_rdtsc() - start;
+    }
+    if (ledger_.oldest_done()) {
+        ledger_.claim_oldest();
+        return 0;
+    }
+    if (!force) {
+        return -EINPROGRESS;
+    }
+    stats_.given_up += ledger_.give_up_oldest();
+    return -ETIMEDOUT;
+}
+
+std::uint32_t VhostTxq::poll() {
+    const int vid = lease_.vid();
+    if (vid < 0 || ledger_.outstanding() == 0 || !channel_usable()) {
+        return 0;
+    }
+    rte_mbuf* returned[Async::max_poll];
+    const std::uint16_t count = Async::poll(vid, vring(), returned, Async::max_poll, *channel_);
+    if (count > 0) {
+        take_back(count);
+    }
+    return count;
+}
+
+void VhostTxq::take_back(std::uint32_t packets) {
+    const auto returned = ledger_.take_back(packets);
+    mbufs_.free_oldest(packets);
+    stats_.completed += returned.completed;
+    stats_.late_completions += returned.late;
+    stats_.bytes_dma += returned.bytes;
+}
+
+// What the event thread drained may include packets of a submit that this thread has yet to write down, or of
+// a poll it has yet to take back; both are counts in submit order, so the rest is taken next time.
+void VhostTxq::take_handed_back() {
+    if (handed_back_.load(std::memory_order_relaxed) == 0) [[likely]] {
+        return;
+    }
+    const std::uint32_t packets =
+        std::min(handed_back_.load(std::memory_order_acquire), ledger_.outstanding());
+    handed_back_.fetch_sub(packets, std::memory_order_relaxed);
+    take_back(packets);
+}
+
+void VhostTxq::housekeep() {
+    take_handed_back();
+    if (ledger_.quarantined() > 0 || lease_.asked_back()) {
+        (void)poll();
+    }
+    if (lease_.asked_back() && lease_.vid() >= 0 && (ledger_.outstanding() == 0 || !channel_usable())) {
+        lease_.let_go();
+    }
+    publish();
+}
+
+bool VhostTxq::drain(unsigned timeout_ms) {
+    acquire();
+    const std::uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000 * timeout_ms;
+    take_handed_back();
+    while (ledger_.outstanding() > 0 && (poll() > 0 || rte_rdtsc() < deadline)) {
+        take_handed_back();
+    }
+    while (ledger_.unclaimed() > 0 && ledger_.oldest_done()) {
+        ledger_.claim_oldest();
+    }
+    const bool empty = ledger_.outstanding() == 0;
+    release();
+    return empty;
+}
+
+void VhostTxq::abandon() {
+    acquire();
+    while (ledger_.unclaimed() > 0) {
+        if (ledger_.oldest_done()) {
+            ledger_.claim_oldest();
+        } else {
+            stats_.given_up += ledger_.give_up_oldest();
+        }
+    }
+    (void)ledger_.take_back(ledger_.quarantined());
+    mbufs_.free_oldest(mbufs_.count());
+    handed_back_.store(0, std::memory_order_relaxed);
+    release();
+}
+
+void VhostTxq::publish() {
+    stats_.in_flight = ledger_.in_flight();
+    stats_.quarantined = ledger_.quarantined();
+    published_.publish(stats_);
+}
+
+} // namespace datapath

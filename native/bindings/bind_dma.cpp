@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// DMA devices.
+#include <memory>
+
+#include <pybind11/stl.h>
+
+#include "bindings.hpp"
+#include "dpdk/dma_device.hpp"
+
+namespace bindings {
+
+void register_dma(py::module_& m) {
+    using Device = dpdk::DmaDevice;
+    py::class_<Device, std::shared_ptr<Device>>(m, "DmaDevice")
+        .def(py::init<std::string, const std::string&, std::uint16_t, std::uint16_t>(), py::kw_only(),
+             py::arg("name"), py::arg("spec"), py::arg("ring_size"), py::arg("channels"),
+             py::call_guard<py::gil_scoped_release>())
+        .def("stop", &Device::stop, py::call_guard<py::gil_scoped_release>())
+        .def_property_readonly("name", &Device::name)
+        .def_property_readonly("device", &Device::device)
+        .def_property_readonly("driver", &Device::driver)
+        .def_property_readonly("is_hardware", &Device::is_hardware)
+        .def_property_readonly("ring_size", &Device::ring_size)
+        .def_property_readonly("max_channels", &Device::max_channels)
+        .def_property_readonly("numa_node", &Device::numa_node)
+        .def("out_of_use",
+             [](Device& self, std::uint16_t channel) { return self.channel(channel).out_of_use.load(); })
+        .def("stats", [](const Device& self) {
+            const auto stats = self.stats();
+            py::dict d;
+            d["submitted"] = stats.submitted;
+            d["completed"] = stats.completed;
+            d["errors"] = stats.errors;
+            return d;
+        });
+    m.def("list_dma_devices", [] {
+        py::list result;
+        for (const auto& device : dpdk::list_dma_devices()) {
+            py::dict d;
+            d["name"] = device.name;
+            d["driver"] = device.driver;
+            d["is_hardware"] = device.is_hardware;
+            d["numa_node"] = device.numa_node;
+            d["max_vchans"] = device.max_vchans;
+            d["min_desc"] = device.min_desc;
+            d["max_desc"] = device.max_desc;
+            d["capabilities"] = device.capabilities;
+            result.append(d);
+        }
+        return result;
+    });
+}
+
+} // namespace bindings

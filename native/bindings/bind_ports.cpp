@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The ports, and their counters as dictionaries.
+#include <memory>
+
+#include <pybind11/stl.h>
+
+#include "bindings.hpp"
+#include "datapath/ethdev_port.hpp"
+#include "datapath/generator_port.hpp"
+#include "datapath/vhost_port.hpp"
+
+namespace bindings {
+namespace {
+
+using datapath::Port;
+
+datapath::Engine parse_engine(const std::string& text) {
+    if (text == "dma") {
+        return datapath::Engine::dma;
+    }
+    if (text == "cpu") {
+        return datapath::Engine::cpu;
+    }
+    throw std::invalid_argument("copy is 'dma' or 'cpu', not '" + text + "'");
+}
+
+py::dict rxq_stats(const Port& port, std::uint16_t qid) {
+    const auto stats = port.rxq_stats(qid);
+    py::dict d;
+    d["packets"] = stats.packets;
+    d["bytes"] = stats.bytes;
+    d["batches"] = stats.batches;
+    d["no_mbufs"] = stats.no_mbufs;
+    return d;
+}
+
+py::dict txq_stats(const Port& port, std::uint16_t qid) {
+    const auto stats = port.txq_stats(qid);
+    py::dict bytes;
+    bytes["dma"] = stats.bytes_dma;
+    bytes["cpu"] = stats.bytes_cpu;
+    py::dict drops;
+    for (std::size_t i = 0; i < datapath::drop_reasons; ++i) {
+        drops[py::str(std::string(datapath::drop_names[i]))] = stats.drops[i];
+    }
+    py::dict d;
+    d["submitted"] = stats.submitted;
+    d["completed"] = stats.completed;
+    d["in_flight"] = stats.in_flight;
+    d["given_up"] = stats.given_up;
+    d["quarantined"] = stats.quarantined;
+    d["late_completions"] = stats.late_completions;
+    d["batches"] = stats.batches;
+    d["bytes_by_engine"] = bytes;
+    d["drops"] = drops;
+    d["submit_cycles"] = stats.submit_cycles;
+    d["complete_cycles"] = stats.complete_cycles;
+    d["wasted_cycles"] = stats.wasted_cycles;
+    return d;
+}
+
+void register_generator(py::module_& m) {
+    using datapath::GeneratorPort;
+    py::class_<GeneratorPort, Port, std::shared_ptr<GeneratorPort>>(m, "GeneratorPort")
+        .def(py::init([](std::string name, std::uint16_t queues, std::uint16_t sink_queues,
+                         std::uint16_t first_stream, std::vector<std::uint16_t> frame_sizes, double rate_pps,
+                         bool pattern, std::string src_mac, std::string dst_mac,
+                         std::shared_ptr<dpdk::Mempool> pool) {
+                 return std::make_shared<GeneratorPort>(
+                     std::move(name),
+                     GeneratorPort::Options{.queues = queues,
+                                            .sink_queues = sink_queues,
+                                            .first_stream = first_stream,
+                                            .frame_sizes = std::move(frame_sizes),
+                                            .rate_pps = rate_pps,
+                                            .pattern = pattern,
+                                            .source_mac = std::move(src_mac),
+                                            .destination_mac = std::move(dst_mac)},
+                     std::move(pool));
+             }),
+             py::kw_only(), py::arg("name"), py::arg("queues"), py::arg("sink_queues"),
+             py::arg("first_stream"), py::arg("frame_sizes"), py::arg("rate_pps"), py::arg("pattern"),
+             py::arg("src_mac"), py::arg("dst_mac"), py::arg("pool"))
+        .def("start_traffic", &GeneratorPort::start_traffic, py::arg("packets"))
+        .def("stop_traffic", &GeneratorPort::stop_traffic)
+        .def_property_readonly("finished", &GeneratorPort::finished);
+}
+
+void register_ethdev(py::module_& m) {
+    using datapath::EthdevPort;
+    py::class_<EthdevPort, Port, std::shared_ptr<EthdevPort>>(m, "EthdevPort")
+        .def(py::init([](std::string name, std::string device, std::uint16_t queues,
+                         std::uint16_t rx_ring_size, std::uint16_t tx_ring_size, std::uint16_t mtu,
+                         bool promiscuous, bool async, double rate_pps, std::shared_ptr<dpdk::Mempool> pool) {
+                 const EthdevPort::Options options{.device = {.device = std::move(device),
+                                                              .queues = queues,
+                                                              .rx_ring_size = rx_ring_size,
+                                                              .tx_ring_size = tx_ring_size,
+                                                              .mtu = mtu,
+                                                              .promiscuous = promiscuous},
+                                                   .async = async,
+                                                   .rate_pps = rate_pps};
+                 const py::gil_scoped_release release;
+                 return std::make_shared<EthdevPort>(std::move(name), options, std::move(pool));
+             }),
+             py::kw_only(), py::arg("name"), py::arg("device"), py::arg("queues"), py::arg("rx_ring_size"),
+             py::arg("tx_ring_size"), py::arg("mtu"), py::arg("promiscuous"), py::arg("async_"),
+             py::arg("rate_pps"), py::arg("pool"))
+        .def_property_readonly("driver", &EthdevPort::driver)
+        .def("start_traffic", &EthdevPort::start_traffic)
+        .def("stop_traffic", &EthdevPort::stop_traffic);
+}
+
+void register_vhost(py::module_& m) {
+    using datapath::VhostPort;
+    // (device, channel) for each txq; a port keeps its devices alive.
+    using Channels = std::vector<std::pair<std::shared_ptr<dpdk::DmaDevice>, std::uint16_t>>;
+    py::class_<VhostPort, Port, std::shared_ptr<VhostPort>>(m, "VhostPort")
+        .def(py::init([](std::string name, std::string socket, bool client, std::uint16_t queues,
+                         const std::string& copy, const Channels& channels,
+                         std::shared_ptr<dpdk::Mempool> pool) {
+                 VhostPort::Options options{.socket = std::move(socket),
+                                            .client = client,
+                                            .queues = queues,
+                                            .copy = parse_engine(copy),
+                                            .channels = {}};
+                 for (const auto& [device, channel] : channels) {
+                     options.channels.push_back(&device->channel(channel));
+                 }
+                 return std::make_shared<VhostPort>(std::move(name), options, std::move(pool));
+             }),
+             py::kw_only(), py::arg("name"), py::arg("socket"), py::arg("client"), py::arg("queues"),
+             py::arg("copy"), py::arg("channels"), py::arg("pool"), py::keep_alive<1, 7>())
+        .def("open", &VhostPort::open, py::call_guard<py::gil_scoped_release>())
+        .def_property(
+            "copy",
+            [](const VhostPort& self) { return self.copy() == datapath::Engine::dma ? "dma" : "cpu"; },
+            [](VhostPort& self, const std::string& copy) { self.set_copy(parse_engine(copy)); })
+        .def_property_readonly("ready_txqs", &VhostPort::ready_txqs)
+        .def_property_readonly("connects", &VhostPort::connects)
+        .def_property_readonly("disconnects", &VhostPort::disconnects);
+}
+
+} // namespace
+
+void register_ports(py::module_& m) {
+    py::class_<Port, std::shared_ptr<Port>>(m, "Port")
+        .def_property_readonly("name", &Port::name)
+        .def_property_readonly("rxq_count", &Port::rxq_count)
+        .def_property_readonly("txq_count", &Port::txq_count)
+        .def("rxq_stats", &rxq_stats, py::arg("qid"))
+        .def("txq_stats", &txq_stats, py::arg("qid"))
+        .def("drain", &Port::drain, py::arg("timeout_ms"), py::call_guard<py::gil_scoped_release>())
+        .def("close", &Port::close, py::call_guard<py::gil_scoped_release>());
+    register_generator(m);
+    register_ethdev(m);
+    register_vhost(m);
+}
+
+} // namespace bindings

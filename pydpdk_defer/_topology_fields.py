@@ -165,11 +165,7 @@ def listed(should: str, *, low: int = 0, high: int | None = None) -> BeforeValid
     """A list of `low` to `high` entries, made a tuple so that a frozen model is frozen to the bottom."""
 
     def check(value: Any) -> Any:
-        if (
-            not isinstance(value, list | tuple)
-            or len(value) < low
-            or (high is not None and len(value) > high)
-        ):
+        if not isinstance(value, list | tuple) or len(value) < low or (high is not None and len(value) > high):
             raise _fault(f"must be {should}")
         return tuple(value)
 

@@ -78,9 +78,7 @@ class EalOptions(Section):
     file_prefix: (
         Annotated[
             str,
-            matching(
-                "[A-Za-z0-9_-][A-Za-z0-9_.-]{0,31}", "1 to 32 letters, digits, '_', '-' or '.', no '.' first"
-            ),
+            matching("[A-Za-z0-9_-][A-Za-z0-9_.-]{0,31}", "1 to 32 letters, digits, '_', '-' or '.', no '.' first"),
         ]
         | None
     ) = None
@@ -101,14 +99,15 @@ class GeneratorPort(Section):
     """`[port.NAME]` with `kind = "generator"`: makes Ethernet/IPv4/UDP frames, swallows what is sent to it.
 
     `frame_size`: bytes without FCS from 60 to 16128, `"imix"`, or up to 64 pairs of (size, weight).
-    `rate_pps`: packets per second over all queues, 0 for as fast as it goes. `queues`: 1 to 16. `pattern`:
-    fill the payload so that a verify guest can prove every byte. `src_mac`, `dst_mac`: the addresses in every
-    frame.
+    `rate_pps`: packets per second over all queues, 0 for as fast as it goes. `burst`: a paced queue waits
+    until so many frames are due, 1 to 32. `queues`: 1 to 16. `pattern`: fill the payload so that a verify
+    guest can prove every byte. `src_mac`, `dst_mac`: the addresses in every frame.
     """
 
     kind: Literal["generator"] = "generator"
     frame_size: FrameSize = 64
     rate_pps: RatePps = 0.0
+    burst: Annotated[int, whole(1, 32)] = 1
     queues: Queues = 1
     pattern: Flag = True
     src_mac: Annotated[str, mac_address(source=True)] = "02:00:00:00:00:01"

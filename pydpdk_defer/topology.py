@@ -53,9 +53,7 @@ __all__ = [
 
 _ETHERNET_FRAME_BYTES = 1518
 _MTU_TO_FRAME_BYTES = 18
-_SYNTAX = re.compile(
-    r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL
-)
+_SYNTAX = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 
 
 class Topology(Section):

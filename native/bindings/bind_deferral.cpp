@@ -51,8 +51,7 @@ class PythonDeferral {
 
     static int call(void* context, std::uint16_t qid, bool force) {
         const auto* call = static_cast<Call*>(context);
-        const py::function work_func =
-            call->work_func; // kept alive though the callable may do more work itself
+        const py::function work_func = call->work_func; // kept alive though the callable may do more work itself
         return work_func(call->port, qid, force).cast<int>();
     }
     // Items leave the engine in the order they came.
@@ -78,11 +77,10 @@ void register_deferral(py::module_& m) {
     py::class_<PythonDeferral>(m, "Deferral")
         .def(py::init([](std::uint32_t ring_size, std::uint32_t attempt_limit, std::uint8_t iteration_delay,
                          std::uint32_t first_index) {
-                 return std::make_unique<PythonDeferral>(
-                     defer::DeferralConfig{.ring_size = ring_size,
-                                           .attempt_limit = attempt_limit,
-                                           .iteration_delay = iteration_delay,
-                                           .first_index = first_index});
+                 return std::make_unique<PythonDeferral>(defer::DeferralConfig{.ring_size = ring_size,
+                                                                               .attempt_limit = attempt_limit,
+                                                                               .iteration_delay = iteration_delay,
+                                                                               .first_index = first_index});
              }),
              py::kw_only(), py::arg("ring_size"), py::arg("attempt_limit"), py::arg("iteration_delay"),
              py::arg("first_index"))

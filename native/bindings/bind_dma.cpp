@@ -12,19 +12,18 @@ namespace bindings {
 void register_dma(py::module_& m) {
     using Device = dpdk::DmaDevice;
     py::class_<Device, std::shared_ptr<Device>>(m, "DmaDevice")
-        .def(py::init<std::string, const std::string&, std::uint16_t, std::uint16_t>(), py::kw_only(),
-             py::arg("name"), py::arg("spec"), py::arg("ring_size"), py::arg("channels"),
-             py::call_guard<py::gil_scoped_release>())
+        .def(py::init<std::string, const std::string&, std::uint16_t, std::uint16_t>(), py::kw_only(), py::arg("name"),
+             py::arg("spec"), py::arg("ring_size"), py::arg("channels"), py::call_guard<py::gil_scoped_release>())
         .def("stop", &Device::stop, py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("name", &Device::name)
         .def_property_readonly("device", &Device::device)
+        .def_property_readonly("dev_id", [](Device& self) { return self.channel(0).dev_id; })
         .def_property_readonly("driver", &Device::driver)
         .def_property_readonly("is_hardware", &Device::is_hardware)
         .def_property_readonly("ring_size", &Device::ring_size)
         .def_property_readonly("max_channels", &Device::max_channels)
         .def_property_readonly("numa_node", &Device::numa_node)
-        .def("out_of_use",
-             [](Device& self, std::uint16_t channel) { return self.channel(channel).out_of_use.load(); })
+        .def("out_of_use", [](Device& self, std::uint16_t channel) { return self.channel(channel).out_of_use.load(); })
         .def("stats", [](const Device& self) {
             const auto stats = self.stats();
             py::dict d;

@@ -34,21 +34,20 @@ void register_eal(py::module_& m) {
             const py::gil_scoped_release release;
             dpdk::Eal::start(options);
         },
-        py::kw_only(), py::arg("memory_mb"), py::arg("hugepages"), py::arg("share_memory"),
-        py::arg("telemetry"), py::arg("pci"), py::arg("allowed_devices"), py::arg("control_cpus"),
-        py::arg("file_prefix"), py::arg("extra_args"));
+        py::kw_only(), py::arg("memory_mb"), py::arg("hugepages"), py::arg("share_memory"), py::arg("telemetry"),
+        py::arg("pci"), py::arg("allowed_devices"), py::arg("control_cpus"), py::arg("file_prefix"),
+        py::arg("extra_args"));
     m.def("eal_stop", &dpdk::Eal::stop, py::call_guard<py::gil_scoped_release>());
     m.def("eal_running", &dpdk::Eal::running);
     m.def("eal_runtime_dir", &dpdk::Eal::runtime_dir);
     m.def("eal_arguments", &dpdk::Eal::arguments);
-    m.def("log_last_lines", &dpdk::log::last_lines, py::arg("count"),
-          py::call_guard<py::gil_scoped_release>());
+    m.def("log_last_lines", &dpdk::log::last_lines, py::arg("count"), py::call_guard<py::gil_scoped_release>());
     m.def("log_echo", &dpdk::log::echo, py::arg("on"), py::call_guard<py::gil_scoped_release>());
     m.def("tsc_hz", &rte_get_tsc_hz);
 
     py::class_<dpdk::Mempool, std::shared_ptr<dpdk::Mempool>>(m, "Mempool")
-        .def(py::init<std::string, unsigned, unsigned>(), py::arg("name"), py::arg("count"),
-             py::arg("data_room_bytes"), py::call_guard<py::gil_scoped_release>())
+        .def(py::init<std::string, unsigned, unsigned>(), py::arg("name"), py::arg("count"), py::arg("data_room_bytes"),
+             py::call_guard<py::gil_scoped_release>())
         .def("free", &dpdk::Mempool::free, py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("name", &dpdk::Mempool::name)
         .def_property_readonly("size", &dpdk::Mempool::size)

@@ -48,11 +48,10 @@ void register_pmd(py::module_& m) {
                  for (const auto& [port, qid] : outputs) {
                      plan.outputs.push_back({.port = port, .qid = qid});
                  }
-                 return std::make_unique<PmdThread>(
-                     core, std::move(plan),
-                     defer::DeferralConfig{.ring_size = ring_size,
-                                           .attempt_limit = attempt_limit,
-                                           .iteration_delay = iteration_delay});
+                 return std::make_unique<PmdThread>(core, std::move(plan),
+                                                    defer::DeferralConfig{.ring_size = ring_size,
+                                                                          .attempt_limit = attempt_limit,
+                                                                          .iteration_delay = iteration_delay});
              }),
              py::kw_only(), py::arg("core"), py::arg("inputs"), py::arg("outputs"), py::arg("ring_size"),
              py::arg("attempt_limit"), py::arg("iteration_delay"))

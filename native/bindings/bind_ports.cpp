@@ -61,26 +61,31 @@ py::dict txq_stats(const Port& port, std::uint16_t qid) {
 
 void register_generator(py::module_& m) {
     using datapath::GeneratorPort;
+    using Sizes = std::vector<std::uint16_t>;
     py::class_<GeneratorPort, Port, std::shared_ptr<GeneratorPort>>(m, "GeneratorPort")
-        .def(py::init([](std::string name, std::uint16_t queues, std::uint16_t sink_queues,
-                         std::uint16_t first_stream, std::vector<std::uint16_t> frame_sizes, double rate_pps,
-                         bool pattern, std::string src_mac, std::string dst_mac,
-                         std::shared_ptr<dpdk::Mempool> pool) {
+        .def(py::init([](std::string name, std::uint16_t queues, std::uint16_t sink_queues, std::uint16_t first_stream,
+                         Sizes frame_sizes, double rate_pps, std::uint16_t burst, bool pattern, std::string src_mac,
+                         std::string dst_mac, std::shared_ptr<dpdk::Mempool> pool) {
                  return std::make_shared<GeneratorPort>(
                      std::move(name),
                      GeneratorPort::Options{.queues = queues,
                                             .sink_queues = sink_queues,
                                             .first_stream = first_stream,
-                                            .frame_sizes = std::move(frame_sizes),
-                                            .rate_pps = rate_pps,
                                             .pattern = pattern,
                                             .source_mac = std::move(src_mac),
                                             .destination_mac = std::move(dst_mac)},
+                     GeneratorPort::Shape{.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst},
                      std::move(pool));
              }),
-             py::kw_only(), py::arg("name"), py::arg("queues"), py::arg("sink_queues"),
-             py::arg("first_stream"), py::arg("frame_sizes"), py::arg("rate_pps"), py::arg("pattern"),
-             py::arg("src_mac"), py::arg("dst_mac"), py::arg("pool"))
+             py::kw_only(), py::arg("name"), py::arg("queues"), py::arg("sink_queues"), py::arg("first_stream"),
+             py::arg("frame_sizes"), py::arg("rate_pps"), py::arg("burst"), py::arg("pattern"), py::arg("src_mac"),
+             py::arg("dst_mac"), py::arg("pool"))
+        .def(
+            "set_shape",
+            [](GeneratorPort& self, Sizes frame_sizes, double rate_pps, std::uint16_t burst) {
+                self.set_shape({.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst});
+            },
+            py::kw_only(), py::arg("frame_sizes"), py::arg("rate_pps"), py::arg("burst"))
         .def("start_traffic", &GeneratorPort::start_traffic, py::arg("packets"))
         .def("stop_traffic", &GeneratorPort::stop_traffic)
         .def_property_readonly("finished", &GeneratorPort::finished);
@@ -89,9 +94,9 @@ void register_generator(py::module_& m) {
 void register_ethdev(py::module_& m) {
     using datapath::EthdevPort;
     py::class_<EthdevPort, Port, std::shared_ptr<EthdevPort>>(m, "EthdevPort")
-        .def(py::init([](std::string name, std::string device, std::uint16_t queues,
-                         std::uint16_t rx_ring_size, std::uint16_t tx_ring_size, std::uint16_t mtu,
-                         bool promiscuous, bool async, double rate_pps, std::shared_ptr<dpdk::Mempool> pool) {
+        .def(py::init([](std::string name, std::string device, std::uint16_t queues, std::uint16_t rx_ring_size,
+                         std::uint16_t tx_ring_size, std::uint16_t mtu, bool promiscuous, bool async, double rate_pps,
+                         std::shared_ptr<dpdk::Mempool> pool) {
                  const EthdevPort::Options options{.device = {.device = std::move(device),
                                                               .queues = queues,
                                                               .rx_ring_size = rx_ring_size,
@@ -104,8 +109,8 @@ void register_ethdev(py::module_& m) {
                  return std::make_shared<EthdevPort>(std::move(name), options, std::move(pool));
              }),
              py::kw_only(), py::arg("name"), py::arg("device"), py::arg("queues"), py::arg("rx_ring_size"),
-             py::arg("tx_ring_size"), py::arg("mtu"), py::arg("promiscuous"), py::arg("async_"),
-             py::arg("rate_pps"), py::arg("pool"))
+             py::arg("tx_ring_size"), py::arg("mtu"), py::arg("promiscuous"), py::arg("async_"), py::arg("rate_pps"),
+             py::arg("pool"))
         .def_property_readonly("driver", &EthdevPort::driver)
         .def("start_traffic", &EthdevPort::start_traffic)
         .def("stop_traffic", &EthdevPort::stop_traffic);
@@ -117,8 +122,7 @@ void register_vhost(py::module_& m) {
     using Channels = std::vector<std::pair<std::shared_ptr<dpdk::DmaDevice>, std::uint16_t>>;
     py::class_<VhostPort, Port, std::shared_ptr<VhostPort>>(m, "VhostPort")
         .def(py::init([](std::string name, std::string socket, bool client, std::uint16_t queues,
-                         const std::string& copy, const Channels& channels,
-                         std::shared_ptr<dpdk::Mempool> pool) {
+                         const std::string& copy, const Channels& channels, std::shared_ptr<dpdk::Mempool> pool) {
                  VhostPort::Options options{.socket = std::move(socket),
                                             .client = client,
                                             .queues = queues,
@@ -129,14 +133,14 @@ void register_vhost(py::module_& m) {
                  }
                  return std::make_shared<VhostPort>(std::move(name), options, std::move(pool));
              }),
-             py::kw_only(), py::arg("name"), py::arg("socket"), py::arg("client"), py::arg("queues"),
-             py::arg("copy"), py::arg("channels"), py::arg("pool"), py::keep_alive<1, 7>())
+             py::kw_only(), py::arg("name"), py::arg("socket"), py::arg("client"), py::arg("queues"), py::arg("copy"),
+             py::arg("channels"), py::arg("pool"), py::keep_alive<1, 7>())
         .def("open", &VhostPort::open, py::call_guard<py::gil_scoped_release>())
         .def_property(
-            "copy",
-            [](const VhostPort& self) { return self.copy() == datapath::Engine::dma ? "dma" : "cpu"; },
+            "copy", [](const VhostPort& self) { return self.copy() == datapath::Engine::dma ? "dma" : "cpu"; },
             [](VhostPort& self, const std::string& copy) { self.set_copy(parse_engine(copy)); })
         .def_property_readonly("ready_txqs", &VhostPort::ready_txqs)
+        .def_property_readonly("vid", &VhostPort::vid)
         .def_property_readonly("connects", &VhostPort::connects)
         .def_property_readonly("disconnects", &VhostPort::disconnects);
 }

@@ -118,6 +118,7 @@ std::uint32_t EthdevPort::poll(Txq& txq) {
     const auto returned = txq.ledger->take_back(outstanding - in_ring);
     txq.stats.completed += returned.completed;
     txq.stats.late_completions += returned.late;
+    *txq.completions += returned.completed + returned.late;
     return returned.completed + returned.late;
 }
 
@@ -140,6 +141,11 @@ int EthdevPort::process_async(Txq& txq, bool force) {
     // The mbufs stay in the ring, where the far side may still take them.
     txq.stats.given_up += txq.ledger->give_up_oldest();
     return -ETIMEDOUT;
+}
+
+void EthdevPort::release_txq(std::uint16_t qid) {
+    housekeep_txq(qid);
+    txqs_[qid].completions = &txqs_[qid].unread_completions;
 }
 
 void EthdevPort::housekeep_txq(std::uint16_t qid) {

@@ -32,25 +32,18 @@ class EthdevPort final : public Port {
     // Polling goes on while on; a paced or file-backed device then keeps what it has.
     void start_traffic() { receiving_.store(true, std::memory_order_release); }
     void stop_traffic() { receiving_.store(false, std::memory_order_release); }
-    [[nodiscard]] std::uint16_t rxq_count() const override {
-        return static_cast<std::uint16_t>(rxqs_.size());
-    }
-    [[nodiscard]] std::uint16_t txq_count() const override {
-        return static_cast<std::uint16_t>(txqs_.size());
-    }
-    [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override {
-        return rxqs_.at(qid).published.read();
-    }
-    [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override {
-        return txqs_.at(qid).published.read();
-    }
+    [[nodiscard]] std::uint16_t rxq_count() const override { return static_cast<std::uint16_t>(rxqs_.size()); }
+    [[nodiscard]] std::uint16_t txq_count() const override { return static_cast<std::uint16_t>(txqs_.size()); }
+    [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override { return rxqs_.at(qid).published.read(); }
+    [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override { return txqs_.at(qid).published.read(); }
     [[nodiscard]] defer::WorkFunc work_func() const override;
     [[nodiscard]] bool drain(unsigned timeout_ms) override;
     void close() override;
 
     // ---- owner ----
     void release_rxq(std::uint16_t qid) override { housekeep_rxq(qid); }
-    void release_txq(std::uint16_t qid) override { housekeep_txq(qid); }
+    void acquire_txq(std::uint16_t qid, std::uint64_t& completions) override { txqs_[qid].completions = &completions; }
+    void release_txq(std::uint16_t qid) override;
     [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) override;
     [[nodiscard]] int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) override;
     void housekeep_rxq(std::uint16_t qid) override { rxqs_[qid].published.publish(rxqs_[qid].stats); }
@@ -69,6 +62,8 @@ class EthdevPort final : public Port {
         rte_ring* ring = nullptr; // of an asynchronous txq
         std::unique_ptr<Ledger> ledger;
         TxqStats stats;
+        std::uint64_t unread_completions = 0; // lent by the control side when it is the owner
+        std::uint64_t* completions = &unread_completions;
         Published<TxqStats> published;
     };
 

@@ -21,8 +21,7 @@
 
 namespace datapath::frame {
 
-inline constexpr std::uint32_t header_bytes =
-    sizeof(rte_ether_hdr) + sizeof(rte_ipv4_hdr) + sizeof(rte_udp_hdr);
+inline constexpr std::uint32_t header_bytes = sizeof(rte_ether_hdr) + sizeof(rte_ipv4_hdr) + sizeof(rte_udp_hdr);
 inline constexpr std::uint32_t stream_offset = header_bytes;
 inline constexpr std::uint32_t sequence_offset = stream_offset + 2;
 inline constexpr std::uint32_t stamp_offset = sequence_offset + 8;
@@ -85,8 +84,7 @@ inline void write_pattern(std::uint8_t* frame, std::uint32_t size, const Tag& ta
 }
 
 // `size` >= min_bytes. Without `pattern` the payload behind the tag keeps what was there.
-inline void write(std::uint8_t* frame, std::uint32_t size, const Header& header, const Tag& tag,
-                  bool pattern) {
+inline void write(std::uint8_t* frame, std::uint32_t size, const Header& header, const Tag& tag, bool pattern) {
     std::memcpy(frame, header.data(), header.size());
     std::memcpy(frame + stream_offset, &tag.stream, sizeof(tag.stream));
     std::memcpy(frame + sequence_offset, &tag.sequence, sizeof(tag.sequence));

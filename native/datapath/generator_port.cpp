@@ -22,91 +22,123 @@ rte_ether_addr parse_mac(const std::string& text) {
 
 } // namespace
 
-GeneratorPort::GeneratorPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool)
+GeneratorPort::GeneratorPort(std::string name, const Options& options, const Shape& shape,
+                             std::shared_ptr<dpdk::Mempool> pool)
     : Port(std::move(name))
     , options_(options)
     , pool_(std::move(pool))
     , sources_(options.queues)
     , sinks_(options.sink_queues) {
-    if (options_.frame_sizes.empty()) {
-        throw std::invalid_argument("generator " + this->name() + " has no frame size");
-    }
-    const auto source_mac = parse_mac(options_.source_mac);
-    const auto destination_mac = parse_mac(options_.destination_mac);
+    (void)parse_mac(options_.source_mac);
+    (void)parse_mac(options_.destination_mac);
     for (std::uint16_t qid = 0; qid < options_.queues; ++qid) {
-        Source& source = sources_[qid];
-        source.stream = static_cast<std::uint16_t>(options_.first_stream + qid);
-        source.pacer.set_rate(options_.rate_pps / options_.queues, rte_get_tsc_hz());
-        for (const std::uint16_t size : options_.frame_sizes) {
-            if (size < frame::min_bytes || size > pool_->data_room_bytes()) {
-                throw std::invalid_argument(
-                    "frame size " + std::to_string(size) + " of generator " + this->name() + " is not from " +
-                    std::to_string(frame::min_bytes) + " to " + std::to_string(pool_->data_room_bytes()));
-            }
-            source.headers.push_back(frame::make_header(size, source_mac, destination_mac, source.stream));
+        sources_[qid].stream = static_cast<std::uint16_t>(options_.first_stream + qid);
+    }
+    set_shape(shape);
+}
+
+void GeneratorPort::set_shape(const Shape& shape) {
+    if (shape.frame_sizes.empty()) {
+        throw std::invalid_argument("generator " + name() + " has no frame size");
+    }
+    for (const std::uint16_t size : shape.frame_sizes) {
+        if (size < frame::min_bytes || size > pool_->data_room_bytes()) {
+            throw std::invalid_argument("frame size " + std::to_string(size) + " of generator " + name() +
+                                        " is not from " + std::to_string(frame::min_bytes) + " to " +
+                                        std::to_string(pool_->data_room_bytes()));
         }
     }
+    if (shape.burst < 1 || shape.burst > max_batch || !(shape.rate_pps >= 0)) {
+        throw std::invalid_argument("generator " + name() + ": burst is 1 to 32, rate_pps 0 or more");
+    }
+    shape_ = shape;
 }
 
 void GeneratorPort::start_traffic(std::uint64_t packets) {
+    const auto source_mac = parse_mac(options_.source_mac);
+    const auto destination_mac = parse_mac(options_.destination_mac);
     const std::uint64_t queues = sources_.size();
     for (std::uint64_t qid = 0; qid < queues; ++qid) {
         Source& source = sources_[qid];
+        auto traffic = std::make_unique<Traffic>();
+        traffic->shape = shape_;
+        traffic->shape.rate_pps /= static_cast<double>(queues);
+        for (const std::uint16_t size : shape_.frame_sizes) {
+            traffic->headers.push_back(frame::make_header(size, source_mac, destination_mac, source.stream));
+        }
         const std::uint64_t share = packets / queues + (qid < packets % queues ? 1 : 0);
-        const std::uint64_t made = source.made.load(std::memory_order_acquire);
-        source.last_sequence.store(packets == 0 ? unlimited : made + share, std::memory_order_relaxed);
-        // Pairs with receive(): who sees it on sees where to stop.
-        source.on.store(true, std::memory_order_release);
+        traffic->end_sequence = packets == 0 ? UINT64_MAX : source.made.load(std::memory_order_acquire) + share;
+        const Traffic* next = traffic.get();
+        source.kept.push_back(std::move(traffic));
+        // Pairs with adopt(): whatever the owner may still look at is either this or what it said it adopted.
+        source.traffic.store(next, std::memory_order_seq_cst);
+        const Traffic* in_use = source.adopted.load(std::memory_order_seq_cst);
+        std::erase_if(source.kept, [&](const auto& old) { return old.get() != in_use && old.get() != next; });
     }
 }
 
 void GeneratorPort::stop_traffic() {
     for (auto& source : sources_) {
-        source.on.store(false, std::memory_order_release);
+        source.traffic.store(nullptr, std::memory_order_release);
     }
 }
 
 bool GeneratorPort::finished() const {
     return std::all_of(sources_.begin(), sources_.end(), [](const Source& source) {
-        return source.made.load(std::memory_order_acquire) >=
-               source.last_sequence.load(std::memory_order_relaxed);
+        const Traffic* traffic = source.traffic.load(std::memory_order_relaxed);
+        return traffic == nullptr || source.made.load(std::memory_order_acquire) >= traffic->end_sequence;
     });
+}
+
+void GeneratorPort::adopt(Source& source) {
+    const Traffic* traffic = nullptr;
+    do {
+        traffic = source.traffic.load(std::memory_order_seq_cst);
+        source.adopted.store(traffic, std::memory_order_seq_cst);
+        // Still offered after we said that we took it: start_traffic() will see that, and keep it.
+    } while (traffic != source.traffic.load(std::memory_order_seq_cst));
+    source.current = traffic;
+    source.next_size = 0;
+    if (traffic != nullptr) {
+        source.pacer.set_rate(traffic->shape.rate_pps, rte_get_tsc_hz());
+        source.pacer.restart(rte_rdtsc());
+    }
 }
 
 std::uint16_t GeneratorPort::receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) {
     Source& source = sources_[qid];
-    if (!source.on.load(std::memory_order_acquire)) {
-        source.was_on = false;
+    if (source.traffic.load(std::memory_order_relaxed) != source.current) [[unlikely]] {
+        adopt(source);
+    }
+    const Traffic* traffic = source.current;
+    if (traffic == nullptr) {
         return 0;
     }
     const std::uint64_t now = rte_rdtsc();
-    const std::uint64_t left = source.last_sequence.load(std::memory_order_relaxed) - source.sequence;
-    count = static_cast<std::uint16_t>(std::min<std::uint64_t>(count, left));
+    count = static_cast<std::uint16_t>(std::min<std::uint64_t>(count, traffic->end_sequence - source.sequence));
     if (source.pacer.limited()) {
-        if (!source.was_on) {
-            source.pacer.restart(now);
-        }
-        count = source.pacer.take(now, count);
+        count = source.pacer.take(now, count, std::min(count, traffic->shape.burst));
     }
-    source.was_on = true;
     if (count == 0) {
         return 0;
     }
     if (rte_pktmbuf_alloc_bulk(pool_->get(), packets, count) != 0) {
         ++source.stats.no_mbufs;
-        source.pacer.give_back(count);
+        if (source.pacer.limited()) {
+            source.pacer.give_back(count);
+        }
         return 0;
     }
     std::uint64_t bytes = 0;
     for (std::uint16_t i = 0; i < count; ++i) {
-        const std::uint16_t size = options_.frame_sizes[source.next_size];
+        const std::uint16_t size = traffic->shape.frame_sizes[source.next_size];
         const frame::Tag tag{.stream = source.stream, .sequence = source.sequence++, .stamp = now};
-        frame::write(rte_pktmbuf_mtod(packets[i], std::uint8_t*), size, source.headers[source.next_size], tag,
+        frame::write(rte_pktmbuf_mtod(packets[i], std::uint8_t*), size, traffic->headers[source.next_size], tag,
                      options_.pattern);
         packets[i]->data_len = size;
         packets[i]->pkt_len = size;
         bytes += size;
-        if (++source.next_size == options_.frame_sizes.size()) {
+        if (++source.next_size == traffic->shape.frame_sizes.size()) {
             source.next_size = 0;
         }
     }

@@ -22,36 +22,34 @@ class GeneratorPort final : public Port {
   public:
     struct Options {
         std::uint16_t queues = 1;
-        std::uint16_t sink_queues = 1;          // txqs: one for each PMD thread that sends here
-        std::uint16_t first_stream = 0;         // queue q makes stream first_stream + q
-        std::vector<std::uint16_t> frame_sizes; // taken in turn, without FCS
-        double rate_pps = 0;                    // of all queues together; 0: as fast as it goes
+        std::uint16_t sink_queues = 1;  // txqs: one for each PMD thread that sends here
+        std::uint16_t first_stream = 0; // queue q makes stream first_stream + q
         bool pattern = true;
         std::string source_mac;
         std::string destination_mac;
     };
+    // What to make, from the next start_traffic() on.
+    struct Shape {
+        std::vector<std::uint16_t> frame_sizes; // taken in turn, without FCS
+        double rate_pps = 0;                    // of all queues together; 0: as fast as it goes
+        std::uint16_t burst = 1;                // a paced queue waits until so many frames are due
+    };
 
     // Throws std::invalid_argument.
-    GeneratorPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool);
+    GeneratorPort(std::string name, const Options& options, const Shape& shape, std::shared_ptr<dpdk::Mempool> pool);
 
     // ---- control side ----
+    // Throws std::invalid_argument and keeps the former shape.
+    void set_shape(const Shape& shape);
     // Makes `packets` more frames, shared out among the queues; 0: until stop_traffic().
     void start_traffic(std::uint64_t packets);
     void stop_traffic();
     // All frames asked for by start_traffic(packets) are made.
     [[nodiscard]] bool finished() const;
-    [[nodiscard]] std::uint16_t rxq_count() const override {
-        return static_cast<std::uint16_t>(sources_.size());
-    }
-    [[nodiscard]] std::uint16_t txq_count() const override {
-        return static_cast<std::uint16_t>(sinks_.size());
-    }
-    [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override {
-        return sources_.at(qid).published.read();
-    }
-    [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override {
-        return sinks_.at(qid).published.read();
-    }
+    [[nodiscard]] std::uint16_t rxq_count() const override { return static_cast<std::uint16_t>(sources_.size()); }
+    [[nodiscard]] std::uint16_t txq_count() const override { return static_cast<std::uint16_t>(sinks_.size()); }
+    [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override { return sources_.at(qid).published.read(); }
+    [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override { return sinks_.at(qid).published.read(); }
     [[nodiscard]] bool drain(unsigned /*timeout_ms*/) override { return true; }
     void close() override {}
 
@@ -64,21 +62,26 @@ class GeneratorPort final : public Port {
     void housekeep_txq(std::uint16_t qid) override { sinks_[qid].published.publish(sinks_[qid].stats); }
 
   private:
-    static constexpr std::uint64_t unlimited = UINT64_MAX;
-
+    // One start_traffic() for one queue. Never changes once the queue's owner can see it.
+    struct Traffic {
+        Shape shape;
+        std::vector<frame::Header> headers; // one for each of the frame sizes
+        std::uint64_t end_sequence = 0;     // stop before this one
+    };
     struct alignas(64) Source {
-        // Control side -> owner.
-        std::atomic<bool> on{false};
-        std::atomic<std::uint64_t> last_sequence{0}; // stop before this one
+        // Control side -> owner; nullptr: make nothing.
+        std::atomic<const Traffic*> traffic{nullptr};
+        // Control side.
+        std::vector<std::unique_ptr<const Traffic>> kept;
         // Owner.
-        bool was_on = false;
+        const Traffic* current = nullptr;
         std::uint16_t stream = 0;
         std::uint32_t next_size = 0;
         std::uint64_t sequence = 0;
         Pacer pacer;
         RxqStats stats;
-        std::vector<frame::Header> headers; // one for each of frame_sizes
         // Owner -> control side.
+        std::atomic<const Traffic*> adopted{nullptr};
         std::atomic<std::uint64_t> made{0};
         Published<RxqStats> published;
     };
@@ -87,7 +90,10 @@ class GeneratorPort final : public Port {
         Published<TxqStats> published;
     };
 
+    static void adopt(Source& source);
+
     Options options_;
+    Shape shape_;
     std::shared_ptr<dpdk::Mempool> pool_;
     std::vector<Source> sources_;
     std::vector<Sink> sinks_;

@@ -85,9 +85,7 @@ class Ledger {
         std::uint64_t submitted_at;
     };
 
-    [[nodiscard]] std::uint32_t oldest() const {
-        return end_ - returned_ > end_ - claimed_ ? returned_ : claimed_;
-    }
+    [[nodiscard]] std::uint32_t oldest() const { return end_ - returned_ > end_ - claimed_ ? returned_ : claimed_; }
 
     std::uint32_t mask_;
     std::uint32_t end_ = 0;

@@ -14,16 +14,15 @@ class Pacer {
 
     // 0: no limit.
     void set_rate(double packets_per_second, std::uint64_t cycles_per_second) {
-        cycles_per_packet_ =
-            packets_per_second > 0 ? static_cast<double>(cycles_per_second) / packets_per_second : 0;
+        cycles_per_packet_ = packets_per_second > 0 ? static_cast<double>(cycles_per_second) / packets_per_second : 0;
     }
     [[nodiscard]] bool limited() const { return cycles_per_packet_ > 0; }
     void restart(std::uint64_t now) { next_due_ = static_cast<double>(now); }
 
-    // How many of `wanted` packets may go now; they count as gone.
-    std::uint16_t take(std::uint64_t now, std::uint16_t wanted) {
+    // How many of `wanted` packets may go now, none before `at_least` of them may; they count as gone.
+    std::uint16_t take(std::uint64_t now, std::uint16_t wanted, std::uint16_t at_least = 1) {
         const double late = static_cast<double>(now) - next_due_;
-        if (late < 0) {
+        if (late < (at_least - 1) * cycles_per_packet_) {
             return 0;
         }
         double due = late / cycles_per_packet_ + 1;

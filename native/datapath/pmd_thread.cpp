@@ -21,7 +21,7 @@
 namespace datapath {
 namespace {
 
-// How often the loop turns to what need not be done each time: all deferred work, events, public counters.
+// How often the loop does all deferred work, and what need not be done each time: events, public counters.
 constexpr std::uint64_t housekeeping_iterations = 1024;
 
 } // namespace
@@ -35,20 +35,17 @@ PmdThread::PmdThread(unsigned core, PmdPlan plan, const defer::DeferralConfig& d
         if (output.port == nullptr || output.qid >= output.port->txq_count()) {
             throw std::invalid_argument("a PMD thread's plan names a txq that is not there");
         }
-        outputs_.push_back({.port = output.port.get(),
-                            .qid = output.qid,
-                            .work_func = output.port->work_func(),
-                            .batch = {}});
+        outputs_.push_back(
+            {.port = output.port.get(), .qid = output.qid, .work_func = output.port->work_func(), .batch = {}});
     }
     for (const auto& input : plan_.inputs) {
         if (input.port == nullptr || input.qid >= input.port->rxq_count() ||
             input.output >= static_cast<int>(outputs_.size())) {
             throw std::invalid_argument("a PMD thread's plan names an rxq or an output that is not there");
         }
-        inputs_.push_back(
-            {.port = input.port.get(),
-             .qid = input.qid,
-             .output = input.output < 0 ? nullptr : &outputs_[static_cast<std::size_t>(input.output)]});
+        inputs_.push_back({.port = input.port.get(),
+                           .qid = input.qid,
+                           .output = input.output < 0 ? nullptr : &outputs_[static_cast<std::size_t>(input.output)]});
     }
 }
 
@@ -111,7 +108,7 @@ void PmdThread::acquire_queues() {
         input.port->acquire_rxq(input.qid);
     }
     for (auto& output : outputs_) {
-        output.port->acquire_txq(output.qid);
+        output.port->acquire_txq(output.qid, completions_);
     }
 }
 
@@ -131,44 +128,61 @@ void PmdThread::loop() {
         for (auto& input : inputs_) {
             received += poll(input);
         }
+        const std::uint64_t completions = completions_;
         const std::uint32_t finished = deferral_.do_iteration();
-        if (++stats_.iterations % housekeeping_iterations == 0) {
-            housekeep();
-        }
-        const std::uint64_t now = rte_rdtsc();
-        if (received > 0 || finished > 0) {
+        std::uint64_t now = rte_rdtsc();
+        if (received > 0 || finished > 0 || completions != completions_) {
             ++stats_.busy_iterations;
             stats_.busy_cycles += now - last;
         } else {
             stats_.idle_cycles += now - last;
         }
+        if (++stats_.iterations % housekeeping_iterations == 0) {
+            now = do_all_work(now);
+            housekeep();
+        }
         last = now;
     }
+    do_all_work(rte_rdtsc());
     housekeep();
 }
 
-std::uint32_t PmdThread::poll(Input& input) {
-    rte_mbuf* packets[max_batch];
-    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch);
-    if (count == 0) {
-        return 0;
-    }
-    stats_.rx_packets += count;
-    if (input.output == nullptr) {
-        rte_pktmbuf_free_bulk(packets, count);
-        stats_.unwired_drops += count;
-        return count;
-    }
-    Batch& batch = input.output->batch;
-    for (std::uint16_t i = 0; i < count; ++i) {
-        batch.packets[batch.count++] = packets[i];
-        if (batch.count == max_batch) {
-            flush(*input.output);
+// Waiting for an item in progress is idle time, as it is in the loop: a thread with nothing else to do would
+// wait as well.
+std::uint64_t PmdThread::do_all_work(std::uint64_t since) {
+    for (;;) {
+        const std::uint64_t completions = completions_;
+        const int result = deferral_.do_work();
+        const std::uint64_t now = rte_rdtsc();
+        (result == 0 || completions != completions_ ? stats_.busy_cycles : stats_.idle_cycles) += now - since;
+        since = now;
+        if (result == -ENOENT) {
+            return now;
         }
     }
-    if (batch.count > 0) {
+}
+
+std::uint32_t PmdThread::poll(Input& input) {
+    if (input.output == nullptr) {
+        return poll_unwired(input);
+    }
+    // Packets are received right into the batch, which leaves before the next rxq is polled.
+    Batch& batch = input.output->batch;
+    batch.count = input.port->receive(input.qid, batch.packets, max_batch);
+    const std::uint32_t received = batch.count;
+    if (received > 0) {
+        stats_.rx_packets += received;
         flush(*input.output);
     }
+    return received;
+}
+
+std::uint32_t PmdThread::poll_unwired(Input& input) {
+    rte_mbuf* packets[max_batch];
+    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch);
+    rte_pktmbuf_free_bulk(packets, count);
+    stats_.rx_packets += count;
+    stats_.unwired_drops += count;
     return count;
 }
 
@@ -180,7 +194,6 @@ void PmdThread::flush(Output& output) {
 }
 
 void PmdThread::housekeep() {
-    deferral_.do_all_work();
     for (auto& input : inputs_) {
         input.port->housekeep_rxq(input.qid);
     }

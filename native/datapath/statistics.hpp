@@ -58,8 +58,7 @@ struct PmdStats {
     std::uint64_t idle_cycles = 0;
     std::uint64_t busy_cycles = 0;
     std::uint64_t rx_packets = 0;
-    std::uint64_t tx_packets =
-        0; // handed to a port's send and not dropped there, finished or still in progress
+    std::uint64_t tx_packets = 0; // handed to a port's send and not dropped there, finished or still in progress
     std::uint64_t tx_batches = 0;
     std::uint64_t unwired_drops = 0; // received on a port that no wire leads away from
     defer::DeferralStats deferral;

@@ -19,8 +19,7 @@ VhostPort::VhostPort(std::string name, const Options& options, std::shared_ptr<d
     , vring_enabled_(2 * static_cast<std::size_t>(options.queues)) {
     for (std::uint16_t qid = 0; qid < options.queues; ++qid) {
         rxqs_[qid].configure(qid, pool_->get());
-        txqs_[qid].configure(qid, options.copy,
-                             options.channels.empty() ? nullptr : options.channels.at(qid));
+        txqs_[qid].configure(qid, options.copy, options.channels.empty() ? nullptr : options.channels.at(qid));
     }
 }
 
@@ -29,11 +28,11 @@ VhostPort::~VhostPort() {
 }
 
 void VhostPort::open() {
-    socket_ = std::make_unique<dpdk::VhostSocket>(
-        name(),
-        dpdk::VhostSocket::Options{
-            .path = options_.socket, .client = options_.client, .async = !options_.channels.empty()},
-        static_cast<dpdk::VhostEvents&>(*this));
+    socket_ = std::make_unique<dpdk::VhostSocket>(name(),
+                                                  dpdk::VhostSocket::Options{.path = options_.socket,
+                                                                             .client = options_.client,
+                                                                             .async = !options_.channels.empty()},
+                                                  static_cast<dpdk::VhostEvents&>(*this));
 }
 
 defer::WorkFunc VhostPort::work_func() const {

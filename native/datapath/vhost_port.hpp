@@ -31,12 +31,8 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     // ---- control side ----
     // Opens the socket. Throws dpdk::Error.
     void open();
-    [[nodiscard]] std::uint16_t rxq_count() const override {
-        return static_cast<std::uint16_t>(rxqs_.size());
-    }
-    [[nodiscard]] std::uint16_t txq_count() const override {
-        return static_cast<std::uint16_t>(txqs_.size());
-    }
+    [[nodiscard]] std::uint16_t rxq_count() const override { return static_cast<std::uint16_t>(rxqs_.size()); }
+    [[nodiscard]] std::uint16_t txq_count() const override { return static_cast<std::uint16_t>(txqs_.size()); }
     [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override { return rxqs_.at(qid).stats(); }
     [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override { return txqs_.at(qid).stats(); }
     [[nodiscard]] defer::WorkFunc work_func() const override;
@@ -48,6 +44,8 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     [[nodiscard]] Engine copy() const { return txqs_.front().engine(); }
     // Queues that a guest has ready for our packets.
     [[nodiscard]] unsigned ready_txqs() const;
+    // vhost's number of the guest's device, -1 without a guest.
+    [[nodiscard]] int vid() const { return txqs_.front().vid(); }
     // Guests that came, and guests that left.
     [[nodiscard]] std::uint64_t connects() const { return connects_.load(std::memory_order_relaxed); }
     [[nodiscard]] std::uint64_t disconnects() const { return disconnects_.load(std::memory_order_relaxed); }
@@ -55,7 +53,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     // ---- owner ----
     void acquire_rxq(std::uint16_t qid) override { rxqs_[qid].acquire(); }
     void release_rxq(std::uint16_t qid) override { rxqs_[qid].release(); }
-    void acquire_txq(std::uint16_t qid) override { txqs_[qid].acquire(); }
+    void acquire_txq(std::uint16_t qid, std::uint64_t& completions) override { txqs_[qid].acquire(completions); }
     void release_txq(std::uint16_t qid) override { txqs_[qid].release(); }
     [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) override {
         return rxqs_[qid].receive(packets, count);

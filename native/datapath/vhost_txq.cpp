@@ -15,6 +15,15 @@ namespace {
 // How long a batch waits for what is in flight when the engine is to be changed.
 constexpr unsigned engine_change_ms = 100;
 
+// Bytes of the packets that were not taken: usually none.
+std::uint64_t bytes_from(const Batch& batch, std::uint16_t first) {
+    std::uint64_t bytes = 0;
+    for (std::uint16_t i = first; i < batch.count; ++i) {
+        bytes += batch.packets[i]->pkt_len;
+    }
+    return bytes;
+}
+
 } // namespace
 
 void VhostTxq::configure(std::uint16_t qid, Engine engine, dpdk::DmaChannel* channel) {
@@ -24,21 +33,23 @@ void VhostTxq::configure(std::uint16_t qid, Engine engine, dpdk::DmaChannel* cha
     wanted_engine_.store(engine, std::memory_order_relaxed);
 }
 
-void VhostTxq::acquire() {
+void VhostTxq::acquire(std::uint64_t& completions) {
     while (!lease_.try_acquire()) {
         rte_pause(); // the event thread is finishing a device in our absence: bounded
     }
+    completions_ = &completions;
 }
 
 void VhostTxq::release() {
     publish();
+    completions_ = &unread_completions_;
     lease_.release();
 }
 
 int VhostTxq::send(Batch& batch, std::uint64_t& tx_packets) {
     const std::uint64_t start = rte_rdtsc();
     take_handed_back();
-    drop_zero_length(batch);
+    const std::uint64_t bytes = check_lengths(batch);
     const int vid = lease_.vid();
     std::uint16_t taken = 0;
     Drop reason = Drop::no_guest;
@@ -49,11 +60,11 @@ int VhostTxq::send(Batch& batch, std::uint64_t& tx_packets) {
         }
         reason = Drop::ring_full;
         if (engine_ == Engine::cpu) {
-            taken = send_by_cpu(vid, batch);
+            taken = send_by_cpu(vid, batch, bytes);
         } else if (!channel_usable()) {
             reason = Drop::dma_stopped;
         } else {
-            taken = send_by_dma(vid, batch, start);
+            taken = send_by_dma(vid, batch, bytes, start);
             if (taken < batch.count && rte_dma_burst_capacity(channel_->dev_id, channel_->vchan) == 0) {
                 reason = Drop::dma_ring_full;
             }
@@ -69,20 +80,16 @@ int VhostTxq::send(Batch& batch, std::uint64_t& tx_packets) {
     return taken > 0 && engine_ == Engine::dma ? -EINPROGRESS : 0;
 }
 
-std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch) {
+std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint64_t bytes) {
     const std::uint16_t taken = rte_vhost_enqueue_burst(vid, vring(), batch.packets, batch.count);
-    std::uint64_t bytes = 0;
-    for (std::uint16_t i = 0; i < taken; ++i) {
-        bytes += batch.packets[i]->pkt_len;
-    }
-    rte_pktmbuf_free_bulk(batch.packets, taken);
     stats_.submitted += taken;
     stats_.completed += taken;
-    stats_.bytes_cpu += bytes;
+    stats_.bytes_cpu += bytes - bytes_from(batch, taken);
+    rte_pktmbuf_free_bulk(batch.packets, taken);
     return taken;
 }
 
-std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t now) {
+std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t bytes, std::uint64_t now) {
     if (ledger_.full() || mbufs_.room() < batch.count) {
         return 0;
     }
@@ -90,18 +97,14 @@ std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t now) {
     if (taken == 0) {
         return 0;
     }
-    // The packets are vhost's now, but nobody writes to their lengths.
-    std::uint64_t bytes = 0;
-    for (std::uint16_t i = 0; i < taken; ++i) {
-        bytes += batch.packets[i]->pkt_len;
-    }
-    ledger_.append(taken, bytes, now);
+    ledger_.append(taken, bytes - bytes_from(batch, taken), now);
     mbufs_.push(batch.packets, taken);
     stats_.submitted += taken;
     return taken;
 }
 
-void VhostTxq::drop_zero_length(Batch& batch) {
+std::uint64_t VhostTxq::check_lengths(Batch& batch) {
+    std::uint64_t bytes = 0;
     std::uint16_t kept = 0;
     for (std::uint16_t i = 0; i < batch.count; ++i) {
         rte_mbuf* packet = batch.packets[i];
@@ -110,9 +113,11 @@ void VhostTxq::drop_zero_length(Batch& batch) {
             stats_.drop(Drop::zero_length, 1);
             continue;
         }
+        bytes += packet->pkt_len;
         batch.packets[kept++] = packet;
     }
     batch.count = kept;
+    return bytes;
 }
 
 void VhostTxq::drop_rest(Batch& batch, std::uint16_t from, Drop reason) {
@@ -172,6 +177,7 @@ std::uint32_t VhostTxq::poll() {
 void VhostTxq::take_back(std::uint32_t packets) {
     const auto returned = ledger_.take_back(packets);
     mbufs_.free_oldest(packets);
+    *completions_ += packets;
     stats_.completed += returned.completed;
     stats_.late_completions += returned.late;
     stats_.bytes_dma += returned.bytes;
@@ -183,8 +189,7 @@ void VhostTxq::take_handed_back() {
     if (handed_back_.load(std::memory_order_relaxed) == 0) [[likely]] {
         return;
     }
-    const std::uint32_t packets =
-        std::min(handed_back_.load(std::memory_order_acquire), ledger_.outstanding());
+    const std::uint32_t packets = std::min(handed_back_.load(std::memory_order_acquire), ledger_.outstanding());
     handed_back_.fetch_sub(packets, std::memory_order_relaxed);
     take_back(packets);
 }
@@ -201,7 +206,7 @@ void VhostTxq::housekeep() {
 }
 
 bool VhostTxq::drain(unsigned timeout_ms) {
-    acquire();
+    acquire(unread_completions_);
     const std::uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000 * timeout_ms;
     take_handed_back();
     while (ledger_.outstanding() > 0 && (poll() > 0 || rte_rdtsc() < deadline)) {
@@ -216,7 +221,7 @@ bool VhostTxq::drain(unsigned timeout_ms) {
 }
 
 void VhostTxq::abandon() {
-    acquire();
+    acquire(unread_completions_);
     while (ledger_.unclaimed() > 0) {
         if (ledger_.oldest_done()) {
             ledger_.claim_oldest();

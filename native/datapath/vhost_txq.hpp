@@ -27,7 +27,7 @@ class VhostTxq {
     void configure(std::uint16_t qid, Engine engine, dpdk::DmaChannel* channel);
 
     // ---- owner ----
-    void acquire();
+    void acquire(std::uint64_t& completions);
     void release();
     [[nodiscard]] int send(Batch& batch, std::uint64_t& tx_packets);
     // 0: the oldest send in progress is finished. -EINPROGRESS. -ETIMEDOUT: forced, and given up.
@@ -46,6 +46,7 @@ class VhostTxq {
     // The owner changes the engine when it finds nothing in flight.
     void request_engine(Engine engine) { wanted_engine_.store(engine, std::memory_order_relaxed); }
     [[nodiscard]] Engine engine() const { return wanted_engine_.load(std::memory_order_relaxed); }
+    [[nodiscard]] int vid() const { return lease_.vid(); }
     [[nodiscard]] bool has_guest() const { return !lease_.is_back() && lease_.usable(); }
 
     // ---- vhost's event thread ----
@@ -64,10 +65,12 @@ class VhostTxq {
     using Async = dpdk::LibrteVhostAsync;
 
     [[nodiscard]] std::uint16_t vring() const { return static_cast<std::uint16_t>(2 * qid_); }
-    void drop_zero_length(Batch& batch);
+    // Drops empty packets; returns the bytes of the others.
+    [[nodiscard]] std::uint64_t check_lengths(Batch& batch);
     void drop_rest(Batch& batch, std::uint16_t from, Drop reason);
-    [[nodiscard]] std::uint16_t send_by_cpu(int vid, Batch& batch);
-    [[nodiscard]] std::uint16_t send_by_dma(int vid, Batch& batch, std::uint64_t now);
+    // `bytes`: of the whole batch. Both return the packets that the guest's ring took.
+    [[nodiscard]] std::uint16_t send_by_cpu(int vid, Batch& batch, std::uint64_t bytes);
+    [[nodiscard]] std::uint16_t send_by_dma(int vid, Batch& batch, std::uint64_t bytes, std::uint64_t now);
     [[nodiscard]] bool change_engine(Engine wanted);
     std::uint32_t poll();
     void take_back(std::uint32_t packets);
@@ -84,6 +87,8 @@ class VhostTxq {
     Ledger ledger_{max_in_flight};
     MbufFifo mbufs_{max_in_flight};
     TxqStats stats_;
+    std::uint64_t* completions_ = &unread_completions_;
+    std::uint64_t unread_completions_ = 0; // lent by the control side when it is the owner
 
     VringLease lease_;
     std::atomic<std::uint32_t> handed_back_{

@@ -51,7 +51,7 @@ void VhostTxq::device_gone(int vid) {
     lease_.ask_back();
     while (!lease_.is_back()) {
         if (lease_.try_acquire()) {
-            housekeep();
+            housekeep(); // as the owner that is missing
             lease_.release();
         }
         if (!lease_.is_back() && deadline.passed()) {
@@ -76,8 +76,7 @@ void VhostTxq::vring_off(int vid) {
     while (channel_usable() && Async::in_flight_in_callback(vid, vring()) > 0) {
         // The lock keeps the owner out of this vring; the channel, which other vrings of the owner use
         // meanwhile, is guarded by librte_vhost itself in every release from 22.11 to 26.07.
-        const std::uint16_t count =
-            Async::drain_in_callback(vid, vring(), returned, Async::max_poll, *channel_);
+        const std::uint16_t count = Async::drain_in_callback(vid, vring(), returned, Async::max_poll, *channel_);
         handed_back_.fetch_add(count, std::memory_order_release);
         if (count == 0 && deadline.passed()) {
             declare_channel_dead(vid, "its vring was switched off");
@@ -109,8 +108,8 @@ void VhostTxq::declare_channel_dead(int vid, const char* when) {
     }
     channel_->out_of_use.store(true, std::memory_order_release);
     dpdk::log::add("DMA device " + std::to_string(channel_->dev_id) + " did not finish within " +
-                   std::to_string(drain_limit_ms) + " ms for vring " + std::to_string(vring()) +
-                   " of device " + std::to_string(vid) + " when " + when + ": it is stopped and out of use");
+                   std::to_string(drain_limit_ms) + " ms for vring " + std::to_string(vring()) + " of device " +
+                   std::to_string(vid) + " when " + when + ": it is stopped and out of use");
     const Deadline deadline(drain_limit_ms);
     while (!lease_.is_back() && lease_.asked_back() && !deadline.passed()) {
         if (lease_.try_acquire()) {

@@ -32,8 +32,7 @@ class VringLease {
     [[nodiscard]] int vid() const { return vid_.load(std::memory_order_acquire); }
     // May more be put into the vring?
     [[nodiscard]] bool usable() const {
-        return state_.load(std::memory_order_relaxed) == State::open &&
-               !paused_.load(std::memory_order_relaxed);
+        return state_.load(std::memory_order_relaxed) == State::open && !paused_.load(std::memory_order_relaxed);
     }
     [[nodiscard]] bool asked_back() const { return state_.load(std::memory_order_acquire) == State::closing; }
     void let_go() { vid_.store(-1, std::memory_order_release); }
@@ -42,8 +41,7 @@ class VringLease {
     [[nodiscard]] bool try_acquire() {
         bool expected = false;
         // Acquire pairs with the former owner's release: its ledger is seen whole.
-        return owned_.compare_exchange_strong(expected, true, std::memory_order_acquire,
-                                              std::memory_order_relaxed);
+        return owned_.compare_exchange_strong(expected, true, std::memory_order_acquire, std::memory_order_relaxed);
     }
     void release() { owned_.store(false, std::memory_order_release); }
 

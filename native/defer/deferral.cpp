@@ -56,8 +56,7 @@ std::uint32_t Deferral::do_all_work() {
 
 std::uint32_t Deferral::do_iteration() {
     std::uint32_t left = 0;
-    while (!ring_.empty() && iteration_ - ring_.head().deferred_at >= config_.iteration_delay &&
-           do_work() == 0) {
+    while (!ring_.empty() && iteration_ - ring_.head().deferred_at >= config_.iteration_delay && do_work() == 0) {
         ++left;
     }
     ++iteration_;

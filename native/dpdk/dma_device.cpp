@@ -58,8 +58,7 @@ std::string probe_spec(const std::string& spec) {
 
 } // namespace
 
-DmaDevice::DmaDevice(std::string name, const std::string& spec, std::uint16_t ring_size,
-                     std::uint16_t channels)
+DmaDevice::DmaDevice(std::string name, const std::string& spec, std::uint16_t ring_size, std::uint16_t channels)
     : name_(std::move(name))
     , device_(device_name(spec))
     , ring_size_(ring_size)
@@ -84,12 +83,11 @@ void DmaDevice::open(const std::string& spec) {
         const int result = probe_device(probe_spec(spec));
         dev_id_ = find_dma_device(device_);
         if (dev_id_ < 0) {
-            throw Error(
-                ErrorKind::dma, result < 0 ? -result : ENODEV,
-                "dma." + name_ + ".device: no DMA device '" + device_ + "' (there are: " + known_devices() +
-                    ")",
-                "name a vdev (dma_skeleton0), a PCI address bound to vfio-pci with eal.pci = true, or an "
-                "enabled idxd work queue whose name starts with dpdk_ (wq0.0)");
+            throw Error(ErrorKind::dma, result < 0 ? -result : ENODEV,
+                        "dma." + name_ + ".device: no DMA device '" + device_ + "' (there are: " + known_devices() +
+                            ")",
+                        "name a vdev (dma_skeleton0), a PCI address bound to vfio-pci with eal.pci = true, or an "
+                        "enabled idxd work queue whose name starts with dpdk_ (wq0.0)");
         }
     }
     if (dev_id_ >= vhost_max_dma_devices) {
@@ -105,8 +103,7 @@ void DmaDevice::open(const std::string& spec) {
 void DmaDevice::check_capabilities(std::uint16_t channels) {
     rte_dma_info info{};
     if (const int result = rte_dma_info_get(dev_id_, &info); result != 0) {
-        throw Error(ErrorKind::dma, -result,
-                    "dma." + name_ + ": device '" + device_ + "' tells nothing of itself");
+        throw Error(ErrorKind::dma, -result, "dma." + name_ + ": device '" + device_ + "' tells nothing of itself");
     }
     constexpr std::uint64_t needed = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_OPS_COPY;
     if ((info.dev_capa & needed) != needed) {
@@ -115,18 +112,17 @@ void DmaDevice::check_capabilities(std::uint16_t channels) {
                     "name another DMA device");
     }
     if (ring_size_ < info.min_desc || ring_size_ > info.max_desc) {
-        throw Error(ErrorKind::dma, EINVAL,
-                    "dma." + name_ + ".ring_size: " + std::to_string(ring_size_) + " is not what '" +
-                        device_ + "' takes",
-                    "choose a power of two from " + std::to_string(info.min_desc) + " to " +
-                        std::to_string(info.max_desc));
+        throw Error(
+            ErrorKind::dma, EINVAL,
+            "dma." + name_ + ".ring_size: " + std::to_string(ring_size_) + " is not what '" + device_ + "' takes",
+            "choose a power of two from " + std::to_string(info.min_desc) + " to " + std::to_string(info.max_desc));
     }
     max_channels_ = info.max_vchans;
     numa_node_ = info.numa_node;
     if (channels > info.max_vchans) {
         throw Error(ErrorKind::dma, ENOSPC,
-                    "dma." + name_ + ".device: " + std::to_string(channels) + " PMD threads would share '" +
-                        device_ + "', which has channels for " + std::to_string(info.max_vchans),
+                    "dma." + name_ + ".device: " + std::to_string(channels) + " PMD threads would share '" + device_ +
+                        "', which has channels for " + std::to_string(info.max_vchans),
                     "give each PMD thread a DMA device of its own, or let one thread send to these ports");
     }
 }
@@ -170,8 +166,7 @@ void DmaDevice::stop() {
     while (registered_channels_ > 0) {
         --registered_channels_;
         if (rte_vhost_async_dma_unconfigure(dev_id_, registered_channels_) != 0) {
-            log::add("dma." + name_ + ": vhost did not let go of channel " +
-                     std::to_string(registered_channels_));
+            log::add("dma." + name_ + ": vhost did not let go of channel " + std::to_string(registered_channels_));
         }
     }
     if (started_) {

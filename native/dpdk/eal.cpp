@@ -91,8 +91,8 @@ std::vector<std::string> build_arguments(const EalOptions& options) {
     } else {
         args.insert(args.end(), {"--lcores", "0@" + std::to_string(main_cpu)});
     }
-    args.insert(args.end(), {"--file-prefix", options.file_prefix, "-m", std::to_string(options.memory_mb),
-                             "--iova-mode=va"});
+    args.insert(args.end(),
+                {"--file-prefix", options.file_prefix, "-m", std::to_string(options.memory_mb), "--iova-mode=va"});
     if (options.hugepages) {
         args.emplace_back("--in-memory");
         if (options.share_memory) {
@@ -112,6 +112,14 @@ std::vector<std::string> build_arguments(const EalOptions& options) {
     }
     args.insert(args.end(), options.extra_args.begin(), options.extra_args.end());
     return args;
+}
+
+// Not the folders above it, which other DPDK processes share.
+void remove_runtime_dir() {
+    if (!process().runtime_dir.empty()) {
+        std::error_code ignored;
+        std::filesystem::remove_all(process().runtime_dir, ignored);
+    }
 }
 
 [[noreturn]] void throw_start_failed(int error_number) {
@@ -135,11 +143,10 @@ std::vector<std::string> build_arguments(const EalOptions& options) {
 void Eal::start(const EalOptions& options) {
     Process& p = process();
     if (p.state != State::never) {
-        throw Error(
-            ErrorKind::eal, EALREADY,
-            p.state == State::running ? "EAL is already running in this process"
-                                      : "EAL has already run in this process and ended",
-            "DPDK starts once a process: use one Datapath a process, or a process of its own for each");
+        throw Error(ErrorKind::eal, EALREADY,
+                    p.state == State::running ? "EAL is already running in this process"
+                                              : "EAL has already run in this process and ended",
+                    "DPDK starts once a process: use one Datapath a process, or a process of its own for each");
     }
     if (options.control_cpus.empty()) {
         throw Error(ErrorKind::eal, EINVAL, "no CPU is left for EAL's own threads");
@@ -166,11 +173,13 @@ void Eal::start(const EalOptions& options) {
         const StdoutGuard stdout_guard;
         result = rte_eal_init(static_cast<int>(p.arguments.size()), p.argv.data());
     }
+    const int error_number = rte_errno;
+    p.runtime_dir = rte_eal_get_runtime_dir();
     if (result < 0) {
-        throw_start_failed(rte_errno);
+        remove_runtime_dir();
+        throw_start_failed(error_number);
     }
     p.state = State::running;
-    p.runtime_dir = rte_eal_get_runtime_dir();
     if (!options.telemetry) {
         // Nothing lives in it: gone now, it cannot be left behind by a killed process.
         std::error_code ignored;
@@ -185,8 +194,7 @@ void Eal::stop() {
     }
     p.state = State::ended;
     rte_eal_cleanup();
-    std::error_code ignored;
-    std::filesystem::remove_all(p.runtime_dir, ignored);
+    remove_runtime_dir();
 }
 
 bool Eal::running() {

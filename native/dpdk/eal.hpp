@@ -13,8 +13,7 @@ namespace dpdk {
 struct EalOptions {
     unsigned memory_mb = 512;
     bool hugepages = false;
-    bool share_memory =
-        false; // another process maps our memory (a virtio-user guest): few and file-backed regions
+    bool share_memory = false; // another process maps our memory (a virtio-user guest): few and file-backed regions
     bool telemetry = true;
     bool pci = false;
     std::vector<std::string> allowed_devices; // PCI addresses: only these are probed

@@ -66,10 +66,9 @@ void Ethdev::configure(const Mempool& pool) {
     if (options_.queues > info.max_rx_queues || options_.queues > info.max_tx_queues) {
         const auto most = std::min(info.max_rx_queues, info.max_tx_queues);
         throw Error(ErrorKind::port, EINVAL,
-                    "port." + port_name_ + ".queues: " + std::to_string(options_.queues) + " is more than '" +
-                        name_ + "' has",
-                    "choose 1 to " + std::to_string(most) +
-                        ", or give the device more queues by its arguments");
+                    "port." + port_name_ + ".queues: " + std::to_string(options_.queues) + " is more than '" + name_ +
+                        "' has",
+                    "choose 1 to " + std::to_string(most) + ", or give the device more queues by its arguments");
     }
     rte_eth_conf conf{};
     conf.rxmode.mtu = std::clamp<std::uint16_t>(options_.mtu, info.min_mtu, info.max_mtu);
@@ -91,8 +90,7 @@ void Ethdev::configure(const Mempool& pool) {
             result != 0) {
             fail("set-up of rxq " + std::to_string(qid), result);
         }
-        if (const int result =
-                rte_eth_tx_queue_setup(id_, qid, tx_size, static_cast<unsigned>(socket), nullptr);
+        if (const int result = rte_eth_tx_queue_setup(id_, qid, tx_size, static_cast<unsigned>(socket), nullptr);
             result != 0) {
             fail("set-up of txq " + std::to_string(qid), result);
         }

@@ -39,8 +39,8 @@ struct LibrteVhostAsync {
         return rte_vhost_clear_queue(vid, vring, packets, count, channel.dev_id, channel.vchan);
     }
 
-    static std::uint16_t drain_in_callback(int vid, std::uint16_t vring, rte_mbuf** packets,
-                                           std::uint16_t count, const DmaChannel& channel) {
+    static std::uint16_t drain_in_callback(int vid, std::uint16_t vring, rte_mbuf** packets, std::uint16_t count,
+                                           const DmaChannel& channel) {
         return rte_vhost_clear_queue_thread_unsafe(vid, vring, packets, count, channel.dev_id, channel.vchan);
     }
 
@@ -51,15 +51,11 @@ struct LibrteVhostAsync {
     }
 
     // Before the first submit to a vring, and after the last packet came back.
-    static bool attach(int vid, std::uint16_t vring) {
-        return rte_vhost_async_channel_register(vid, vring) == 0;
-    }
+    static bool attach(int vid, std::uint16_t vring) { return rte_vhost_async_channel_register(vid, vring) == 0; }
     static bool attach_in_callback(int vid, std::uint16_t vring) {
         return rte_vhost_async_channel_register_thread_unsafe(vid, vring) == 0;
     }
-    static bool detach(int vid, std::uint16_t vring) {
-        return rte_vhost_async_channel_unregister(vid, vring) == 0;
-    }
+    static bool detach(int vid, std::uint16_t vring) { return rte_vhost_async_channel_unregister(vid, vring) == 0; }
     static bool detach_in_callback(int vid, std::uint16_t vring) {
         return rte_vhost_async_channel_unregister_thread_unsafe(vid, vring) == 0;
     }

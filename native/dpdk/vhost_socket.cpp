@@ -100,35 +100,49 @@ enum VirtioNetFeature : unsigned {
 
 // Checksum and segmentation offload towards either side would make packets leave whose checksums nobody has
 // computed.
-constexpr std::uint64_t refused_features = (1ULL << csum) | (1ULL << guest_csum) | (1ULL << guest_tso4) |
-                                           (1ULL << guest_tso6) | (1ULL << guest_ecn) | (1ULL << guest_ufo) |
-                                           (1ULL << host_tso4) | (1ULL << host_tso6) | (1ULL << host_ecn) |
-                                           (1ULL << host_ufo);
+constexpr std::uint64_t refused_features =
+    (1ULL << csum) | (1ULL << guest_csum) | (1ULL << guest_tso4) | (1ULL << guest_tso6) | (1ULL << guest_ecn) |
+    (1ULL << guest_ufo) | (1ULL << host_tso4) | (1ULL << host_tso6) | (1ULL << host_ecn) | (1ULL << host_ufo);
 
-// A socket file that nobody listens on is what a killed process left; bind would fail on it for ever.
-void remove_stale_socket(const std::string& path) {
+enum class SocketFile { none, stale, alive, other };
+
+SocketFile look_at(const std::string& path) {
     struct stat status {};
-    if (lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) {
-        return;
+    if (lstat(path.c_str(), &status) != 0) {
+        return SocketFile::none;
     }
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int fd = S_ISSOCK(status.st_mode) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
     if (fd < 0) {
-        return;
+        return SocketFile::other;
     }
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
-    const bool refused =
-        connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 && errno == ECONNREFUSED;
+    const int result = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+    const bool refused = result != 0 && errno == ECONNREFUSED;
     close(fd);
-    if (refused) {
+    return refused ? SocketFile::stale : SocketFile::alive;
+}
+
+// A socket file that nobody listens on is what a killed process left; bind would fail on it for ever. One that somebody
+// listens on must not even be tried: when librte_vhost fails to bind it removes the other's file.
+void make_way(const std::string& port_name, const std::string& path) {
+    switch (look_at(path)) {
+    case SocketFile::stale:
         unlink(path.c_str());
         log::add("removed the stale socket " + path);
+        break;
+    case SocketFile::alive:
+        throw Error(ErrorKind::vhost, EADDRINUSE,
+                    "port." + port_name + ".socket: another process listens on '" + path + "'",
+                    "end that process, or choose another path");
+    case SocketFile::none:
+    case SocketFile::other:
+        break;
     }
 }
 
-[[noreturn]] void fail(const std::string& port_name, const std::string& path, const char* step,
-                       const char* hint) {
+[[noreturn]] void fail(const std::string& port_name, const std::string& path, const char* step, const char* hint) {
     std::string text = "port." + port_name + ".socket: " + step + " of '" + path + "' failed";
     for (const auto& line : log::last_lines(2)) {
         text += "\n  " + line;
@@ -141,7 +155,7 @@ void remove_stale_socket(const std::string& path) {
 VhostSocket::VhostSocket(std::string port_name, const Options& options, VhostEvents& events)
     : path_(options.path) {
     if (!options.client) {
-        remove_stale_socket(path_);
+        make_way(port_name, path_);
     }
     std::uint64_t flags = RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS | RTE_VHOST_USER_NET_STATS_ENABLE;
     if (options.client) {
@@ -151,7 +165,7 @@ VhostSocket::VhostSocket(std::string port_name, const Options& options, VhostEve
         flags |= RTE_VHOST_USER_ASYNC_COPY;
     }
     if (rte_vhost_driver_register(path_.c_str(), flags) != 0) {
-        fail(port_name, path_, "registration", "is another process or port using this socket?");
+        fail(port_name, path_, "registration", "is another port using this socket?");
     }
     registered_ = true;
     {
@@ -162,8 +176,7 @@ VhostSocket::VhostSocket(std::string port_name, const Options& options, VhostEve
         rte_vhost_driver_callback_register(path_.c_str(), &device_ops()) != 0 ||
         rte_vhost_driver_start(path_.c_str()) != 0) {
         close();
-        fail(port_name, path_, "start",
-             "is the folder there and writable, and no other process on this socket?");
+        fail(port_name, path_, "start", "is its folder there and writable?");
     }
 }
 

@@ -59,9 +59,7 @@ def test_the_example_is_a_topology() -> None:
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_every_key_has_its_row_and_its_default(heading: str) -> None:
     documented = rows(heading)
-    fields: dict[str, Any] = {
-        field.alias or name: field for name, field in SECTIONS[heading].model_fields.items()
-    }
+    fields: dict[str, Any] = {field.alias or name: field for name, field in SECTIONS[heading].model_fields.items()}
     if "kind =" in heading:
         del fields["kind"]  # the heading itself
     assert list(documented) == list(fields)

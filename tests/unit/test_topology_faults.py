@@ -57,7 +57,7 @@ def port(**keys: Any) -> dict[str, Any]:
         (
             port(src={"async": True}),
             "port.src.async = true: no such key in a port of kind 'generator'; "
-            "known: kind, frame_size, rate_pps, queues, pattern, src_mac, dst_mac",
+            "known: kind, frame_size, rate_pps, burst, queues, pattern, src_mac, dst_mac",
         ),
         (
             port(eth={"async_": True}),

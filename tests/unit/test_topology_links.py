@@ -102,8 +102,7 @@ def test_copy_by_dma_needs_a_device(keys: dict[str, Any]) -> None:
         ),
         (
             {"port": {"src": generator(), "vm0": vhost("/tmp/a.sock"), "vm1": vhost("/tmp/x/../a.sock")}},
-            'port.vm1.socket = "/tmp/x/../a.sock": port.vm0 has this socket already; '
-            "give each vhost port its own path",
+            'port.vm1.socket = "/tmp/x/../a.sock": port.vm0 has this socket already; give each vhost port its own path',
         ),
         (
             {"port": {"src": generator(), "vm0": vhost("a.sock"), "vm1": vhost(str(Path.cwd() / "a.sock"))}},
@@ -122,8 +121,7 @@ def test_copy_by_dma_needs_a_device(keys: dict[str, Any]) -> None:
         ),
         (
             {"port": {"src": generator(queues=4), "vm0": vhost()}, "pmd": [pmd(1, "src:0", "src:4")]},
-            'pmd[0].rxqs[1] = "src:4": port src has queues 0 to 3; '
-            "poll one of those or set port.src.queues higher",
+            'pmd[0].rxqs[1] = "src:4": port src has queues 0 to 3; poll one of those or set port.src.queues higher',
         ),
         (
             {"pmd": [pmd(1, "src:0", "src:0")]},

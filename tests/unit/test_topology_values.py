@@ -84,10 +84,7 @@ def port(**keys: Any) -> dict[str, Any]:
             f"dma.d.ring_size = 1000: {POWER} 256 to 32768; 512 or 1024 would do "
             "(with fewer descriptors vhost may never accept a packet of 64 KB)",
         ),
-        *(
-            (port(src={"frame_size": size}), f"port.src.frame_size = {size}: {SIZE}")
-            for size in (0, 59, 16129, -1)
-        ),
+        *((port(src={"frame_size": size}), f"port.src.frame_size = {size}: {SIZE}") for size in (0, 59, 16129, -1)),
         (port(src={"frame_size": "IMIX"}), f'port.src.frame_size = "IMIX": {SIZE}'),
         (port(src={"frame_size": True}), f"port.src.frame_size = true: {SIZE}"),
         (
@@ -128,8 +125,7 @@ def port(**keys: Any) -> dict[str, Any]:
         ),
         (
             port(src={"src_mac": "01:00:5e:00:00:01"}),
-            'port.src.src_mac = "01:00:5e:00:00:01": is a multicast address, no source; '
-            '"02:00:00:00:00:01" would do',
+            'port.src.src_mac = "01:00:5e:00:00:01": is a multicast address, no source; "02:00:00:00:00:01" would do',
         ),
         (
             port(src={"dst_mac": "00:00:00:00:00:00"}),
@@ -193,9 +189,7 @@ def test_a_value_that_will_not_do(tables: dict[str, Any], line: str) -> None:
     assert line in faults(tables)
 
 
-@pytest.mark.parametrize(
-    ("path", "fits"), [("/" + "s" * 106, True), ("/" + "s" * 107, False), ("ü" * 54, False)]
-)
+@pytest.mark.parametrize(("path", "fits"), [("/" + "s" * 106, True), ("/" + "s" * 107, False), ("ü" * 54, False)])
 def test_a_socket_path_is_measured_in_bytes(path: str, fits: bool) -> None:
     if fits:
         Topology.from_dict({**port(vm0={"socket": path}), "pmd": [PMD], "forward": WIRE})

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A snapshot as text: the table that a run ends with, and the line that it shows while it works."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydpdk_defer.stats import Pmd, PortCounters, Snapshot, Txq
+
+__all__ = ["live_line", "table"]
+
+
+def rate(count: float, seconds: float, unit: str = "pps") -> str:
+    """A count over a time: "1.25 Mpps"."""
+    value = count / seconds if seconds > 0 else 0.0
+    for prefix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.2f} {prefix}{unit}"
+    return f"{value:.0f} {unit}"
+
+
+def _per(total: float, count: float) -> str:
+    return f"{total / count:.0f}" if count else "-"
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def _rows(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+        ]
+        yield "  " + "  ".join(cells).rstrip()
+
+
+def who_copied(port: "PortCounters", snapshot: "Snapshot") -> str:
+    """Who moved a port's bytes, in words: "DMA (software: dma_skeleton)"."""
+    dma = sum(txq.bytes_by_engine["dma"] for txq in port.txqs)
+    cpu = sum(txq.bytes_by_engine["cpu"] for txq in port.txqs)
+    devices = {f"{'hardware' if d.is_hardware else 'software'}: {d.driver or d.device}" for d in snapshot.dma.values()}
+    engines = []
+    if dma:
+        engines.append(f"DMA ({', '.join(sorted(devices))})")
+    if cpu:
+        engines.append("CPU")
+    return " and ".join(engines) or "nobody"
+
+
+def table(snapshot: "Snapshot") -> str:
+    """The whole snapshot for a person."""
+    memory = "hugepages" if snapshot.eal.hugepages else "ordinary memory"
+    lines = [f"{snapshot.seconds:.1f} s on DPDK {snapshot.eal.dpdk_loaded}, {memory}", "", "PMD threads"]
+    lines += _rows([_PMD_HEAD, *(_pmd_row(pmd) for pmd in snapshot.pmds)])
+    lines += ["", "Deferred work"]
+    lines += _rows([_WORK_HEAD, *(_work_row(pmd) for pmd in snapshot.pmds)])
+    lines += ["", "Transmit queues"]
+    lines += _rows([_TXQ_HEAD, *(_txq_row(name, qid, txq) for name, qid, txq in snapshot.txqs())])
+    drops = [
+        f"  {name}:{qid}  {reason}  {count}"
+        for name, qid, txq in snapshot.txqs()
+        for reason, count in txq.drops.items()
+        if count
+    ]
+    lines += ["", "Drops by reason", *drops] if drops else ["", "Drops by reason: none"]
+    vhost = [(name, port) for name, port in snapshot.ports.items() if port.kind == "vhost"]
+    if vhost:
+        lines += ["", "Bytes moved by"]
+        lines += [f"  {name}: {who_copied(port, snapshot)}" for name, port in vhost]
+    lines += ["", "Mempools"]
+    lines += [f"  {name}: {pool.available} of {pool.size} mbufs free" for name, pool in snapshot.mempools.items()]
+    if snapshot.dma:
+        lines += ["", "DMA devices"]
+        lines += [
+            f"  {name}: {dma.device} ({dma.driver or 'driver unknown'}, {'hardware' if dma.is_hardware else 'software'}),"
+            f" {dma.submitted} copies submitted, {dma.completed} completed, {dma.errors} errors"
+            for name, dma in snapshot.dma.items()
+        ]
+    return "\n".join(lines)
+
+
+_PMD_HEAD = (
+    "core",
+    "rx packets",
+    "tx packets",
+    "tx batches",
+    "iterations",
+    "busy",
+    "busy cycles",
+    "cycles/packet",
+)
+_WORK_HEAD = ("core", "deferred", "done", "dropped", "in-progress checks", "checks/item", "ring full")
+_TXQ_HEAD = (
+    "txq",
+    "submitted",
+    "completed",
+    "in flight",
+    "given up",
+    "dropped",
+    "submit",
+    "complete",
+    "cycles/packet",
+)
+
+
+def _pmd_row(pmd: "Pmd") -> tuple[str, ...]:
+    return (
+        str(pmd.core),
+        str(pmd.rx_packets),
+        str(pmd.tx_packets),
+        str(pmd.tx_batches),
+        str(pmd.iterations),
+        _percent(pmd.busy_iterations, pmd.iterations),
+        _percent(pmd.busy_cycles, pmd.busy_cycles + pmd.idle_cycles),
+        _per(pmd.busy_cycles, pmd.rx_packets),
+    )
+
+
+def _work_row(pmd: "Pmd") -> tuple[str, ...]:
+    return (
+        str(pmd.core),
+        str(pmd.work_deferred),
+        str(pmd.work_done),
+        str(pmd.work_dropped),
+        str(pmd.work_in_progress),
+        f"{(pmd.work_in_progress + pmd.work_done) / pmd.work_done:.2f}" if pmd.work_done else "-",
+        str(pmd.work_ring_full),
+    )
+
+
+def _txq_row(name: str, qid: int, txq: "Txq") -> tuple[str, ...]:
+    return (
+        f"{name}:{qid}",
+        str(txq.submitted),
+        str(txq.completed),
+        str(txq.in_flight),
+        str(txq.given_up),
+        str(sum(txq.drops.values())),
+        _per(txq.submit_cycles, txq.submitted),
+        _per(txq.complete_cycles, txq.completed),
+        _per(txq.submit_cycles + txq.complete_cycles, txq.completed),
+    )
+
+
+def live_line(difference: "Snapshot", elapsed: float) -> str:
+    """One line about the time between two snapshots."""
+    seconds = difference.seconds
+    received = sum(pmd.rx_packets for pmd in difference.pmds)
+    busy = sum(pmd.busy_cycles for pmd in difference.pmds)
+    cycles = busy + sum(pmd.idle_cycles for pmd in difference.pmds)
+    completed = sum(txq.completed for _, _, txq in difference.txqs())
+    in_flight = sum(txq.in_flight for _, _, txq in difference.txqs())
+    dropped = sum(sum(txq.drops.values()) + txq.given_up for _, _, txq in difference.txqs())
+    return (
+        f"{elapsed:7.1f} s  in {rate(received, seconds):>12}  out {rate(completed, seconds):>12}  "
+        f"in flight {in_flight:5d}  dropped {dropped:8d}  busy {_percent(busy, cycles):>7}  "
+        f"{_per(busy, received):>5} cycles/packet"
+    )

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`pydpdk-defer run`: bring a datapath up, show how it does, and end with its statistics."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from pydpdk_defer._stats_text import live_line
+from pydpdk_defer.cli._arguments import positive_count, seconds
+from pydpdk_defer.cli._common import stop_signals, write_json
+from pydpdk_defer.datapath import Datapath
+from pydpdk_defer.stats import Snapshot
+from pydpdk_defer.topology import Topology
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb to the command."""
+    parser = verbs.add_parser(
+        "run",
+        help="bring a datapath up and report",
+        description="Bring the datapath of a topology up, print live figures to stderr, and at the end the statistics.",
+        epilog="Without --duration and --packets it runs until Ctrl-C. The final figures are taken after everything "
+        "was stopped and drained; when packets are then in flight or mbufs missing, the run has failed.",
+    )
+    parser.add_argument("topology", metavar="TOPOLOGY.toml")
+    parser.add_argument("--duration", type=seconds, metavar="S", help="end after so many seconds, guest or no guest")
+    parser.add_argument(
+        "--packets",
+        type=positive_count,
+        metavar="N",
+        help="end when each generator has made N frames (without a generator: when N packets were received)",
+    )
+    parser.add_argument(
+        "--wait-guest",
+        type=seconds,
+        metavar="S",
+        help="first wait until each vhost port has a guest, at most so many seconds for each",
+    )
+    parser.add_argument("--json", metavar="PATH|-", help="write the statistics as JSON, to a file or to stdout")
+    parser.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between live figures")
+    parser.add_argument("--quiet", action="store_true", help="no live figures")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb; return the exit status."""
+    topology = Topology.load(args.topology)
+    with stop_signals() as stopped:
+        datapath = Datapath(topology)
+        with datapath:
+            _wait_for_guests(datapath, args.wait_guest, stopped)
+            if not stopped():
+                show = _Live(datapath, args.interval, args.quiet)
+                datapath.run(args.duration, args.packets, until=lambda: show() or stopped())
+        final = datapath.snapshot()
+    faults = final.faults(stopped=True)
+    if args.json:
+        write_json(args.json, {**final.to_dict(), "faults": faults})
+    if args.json != "-":
+        print(final)
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def _wait_for_guests(datapath: Datapath, timeout: float | None, stopped: Callable[[], bool]) -> None:
+    if timeout is None:
+        return
+    for port in datapath.topology.needs_guest:
+        datapath.wait_for_guest(port, timeout, until=stopped)
+
+
+class _Live:
+    """Prints a line an interval; called often."""
+
+    def __init__(self, datapath: Datapath, interval: float, quiet: bool) -> None:
+        self._datapath = datapath
+        self._interval = interval
+        self._quiet = quiet
+        self._start = time.monotonic()
+        self._next = self._start + interval
+        self._before: Snapshot = datapath.snapshot()
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._quiet and now >= self._next:
+            snapshot = self._datapath.snapshot()
+            print(live_line(snapshot - self._before, now - self._start), file=sys.stderr, flush=True)
+            self._before = snapshot
+            self._next += self._interval
+        return False

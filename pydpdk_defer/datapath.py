@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A topology made real: EAL, memory, DMA devices, ports and PMD threads, brought up and taken down in order."""
+
+import atexit
+import time
+from collections.abc import Callable
+from errno import EALREADY, EINVAL, ETIMEDOUT
+from types import TracebackType
+from typing import Literal, Self
+
+from pydpdk_defer import _native, eal
+from pydpdk_defer._building import Parts, build
+from pydpdk_defer._loading import dpdk_compiled, dpdk_loaded
+from pydpdk_defer.errors import DeferError, EalError, VhostError
+from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Txq
+from pydpdk_defer.topology import Topology, VhostPort
+
+__all__ = ["Datapath"]
+
+_DRAIN_TIMEOUT_MS = 5000
+_SETTLE_SECONDS = 5.0
+_TICK_SECONDS = 0.02
+_ALL_QUEUES_GRACE_SECONDS = 0.5
+
+
+class Datapath:
+    """A running datapath. A context manager; DPDK allows one a process.
+
+        with Datapath(topology) as dp:
+            dp.wait_for_guest("vm0", timeout=10)
+            dp.run(seconds=5)
+            print(dp.snapshot())
+
+    Entering starts EAL, ports and PMD threads; generators and ethdevs bring packets in while `run` runs, or
+    between `start_traffic` and `stop_traffic`. Leaving does all deferred work, drains, and lets go of
+    everything; `snapshot` then gives the final figures. Raises `TopologyError`, `EalError`, `DmaError`,
+    `VhostError`, or `DeferError` for another device.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        if not isinstance(topology, Topology):
+            raise TypeError(f"a Datapath takes a Topology, not {type(topology).__name__}")
+        self.topology = topology
+        self._parts: Parts | None = None
+        self._final: Snapshot | None = None
+        self._hugepages = False
+        self._up_since = 0.0
+
+    # ---- life ----
+
+    def start(self) -> None:
+        """Bring everything up. What was begun is taken down again when a step fails."""
+        if self._parts is not None or self._final is not None:
+            raise EalError("this Datapath was started before", EALREADY, "DPDK starts once a process")
+        self.topology.check_host(eal.available_cpus())
+        self._hugepages = eal.start(self.topology)
+        atexit.register(self.stop)
+        try:
+            self._parts = Parts()
+            build(self.topology, self._parts)
+            for thread in self._parts.pmds:
+                thread.start()
+        except BaseException:
+            self._take_down()
+            raise
+        self._up_since = time.monotonic()
+
+    def stop(self) -> None:
+        """Take everything down; harmless when it is down. `snapshot` stays usable."""
+        if self._parts is None:
+            return
+        self._final = self._take_down()
+
+    def _take_down(self) -> Snapshot | None:
+        parts, self._parts = self._parts, None
+        final = None
+        if parts is not None:
+            parts.stop_traffic()
+            for thread in parts.pmds:
+                thread.stop()
+            for port in parts.ports.values():
+                port.drain(_DRAIN_TIMEOUT_MS)
+            for port in parts.ports.values():
+                port.close()
+            final = self._read(parts)
+            parts.release()
+        eal.stop()
+        atexit.unregister(self.stop)
+        return final
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # ---- work ----
+
+    def wait_for_guest(self, port: str, timeout: float = 10.0, until: Callable[[], bool] | None = None) -> None:
+        """Wait until a guest is ready on a vhost port, `timeout` seconds at most; then `VhostError` (ETIMEDOUT).
+
+        Ready means its first queue pair; the others get half a second to follow. Returns early when `until()` is
+        true, asked many times a second.
+        """
+        vhost = self._vhost(port)
+        options = self.topology.port[port]
+        assert isinstance(options, VhostPort)
+        deadline = time.monotonic() + timeout
+        while vhost.ready_txqs == 0:
+            if until is not None and until():
+                return
+            if time.monotonic() >= deadline:
+                raise VhostError(
+                    f"port {port}: no guest came to {options.socket} within {timeout:g} s",
+                    ETIMEDOUT,
+                    f"start one: pydpdk-defer guest {options.socket}"
+                    + (" --server" if options.mode == "client" else ""),
+                )
+            time.sleep(_TICK_SECONDS)
+        grace = time.monotonic() + _ALL_QUEUES_GRACE_SECONDS
+        while vhost.ready_txqs < options.queues and time.monotonic() < grace:
+            time.sleep(_TICK_SECONDS)
+
+    def start_traffic(self, packets: int = 0) -> None:
+        """Let generators and ethdevs bring packets in; each generator makes `packets` more frames, 0: no end."""
+        if packets < 0:
+            raise ValueError(f"packets must be 0 or more, not {packets}")
+        self._running().start_traffic(packets)
+
+    def stop_traffic(self) -> None:
+        """Bring no more packets in; what is accepted goes on its way."""
+        self._running().stop_traffic()
+
+    def run(
+        self,
+        seconds: float | None = None,
+        packets: int | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> None:
+        """Let traffic pass, and return when it is over and nothing is in flight any more.
+
+        Over is what comes first: `seconds` passed; each generator has made `packets` frames (without a
+        generator: so many packets were received); `until()` is true, asked many times a second.
+        """
+        if seconds is None and packets is None and until is None:
+            raise ValueError("run needs an end: seconds, packets or until")
+        if (seconds is not None and seconds < 0) or (packets is not None and packets < 1):
+            raise ValueError("seconds must be 0 or more, packets 1 or more")
+        parts = self._running()
+        deadline = None if seconds is None else time.monotonic() + seconds
+        received = self._received()
+        self.start_traffic(packets or 0)
+        try:
+            while not (until is not None and until()):
+                if deadline is not None and time.monotonic() >= deadline:
+                    break
+                if packets is not None and parts.finished(self._received() - received, packets):
+                    break
+                left = _TICK_SECONDS if deadline is None else deadline - time.monotonic()
+                time.sleep(min(_TICK_SECONDS, max(left, 0)))
+        finally:
+            self.stop_traffic()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait until nothing is in flight and the public counters say so."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        quiet_since = None
+        before = None
+        while time.monotonic() < deadline:
+            now = [(txq.submitted, txq.in_flight) for _, _, txq in self.snapshot().txqs()]
+            if now != before or any(in_flight for _, in_flight in now):
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since > 2 * _TICK_SECONDS:
+                return
+            before = now
+            time.sleep(_TICK_SECONDS)
+
+    def set_copy(self, port: str, copy: Literal["dma", "cpu"]) -> None:
+        """Have a vhost port's packets copied by DMA or by the CPU from now on.
+
+        Each queue goes over when nothing is in flight on it. `ValueError` for DMA without a DMA device.
+        """
+        self._vhost(port).copy = copy
+
+    # ---- figures ----
+
+    def snapshot(self) -> Snapshot:
+        """All counters. While threads run each queue's are whole in themselves, and about a millisecond old."""
+        if self._final is not None:
+            return self._final
+        return self._read(self._running())
+
+    def _received(self) -> int:
+        return sum(thread.stats()["rx_packets"] for thread in self._running().pmds)
+
+    def _read(self, parts: Parts) -> Snapshot:
+        return Snapshot(
+            seconds=time.monotonic() - self._up_since if self._up_since else 0.0,
+            tsc_hz=_native.tsc_hz(),
+            pmds=tuple(Pmd(**thread.stats()) for thread in parts.pmds),
+            ports={name: self._read_port(name, port) for name, port in parts.ports.items()},
+            mempools={pool.name: Mempool(pool.size, pool.available) for pool in parts.pools},
+            dma={
+                name: Dma(device.device, device.driver, device.is_hardware, **device.stats())
+                for name, device in parts.dma.items()
+            },
+            eal=Eal(dpdk_compiled(), dpdk_loaded(), self._hugepages),
+        )
+
+    def _read_port(self, name: str, port: _native.Port) -> PortCounters:
+        vhost = port if isinstance(port, _native.VhostPort) else None
+        return PortCounters(
+            kind=self.topology.port[name].kind,
+            copy=vhost.copy if vhost else None,
+            guest_connects=vhost.connects if vhost else 0,
+            guest_disconnects=vhost.disconnects if vhost else 0,
+            rxqs=tuple(Rxq(**port.rxq_stats(qid)) for qid in range(port.rxq_count)),
+            txqs=tuple(Txq(**port.txq_stats(qid)) for qid in range(port.txq_count)),
+        )
+
+    def _running(self) -> Parts:
+        if self._parts is None:
+            raise DeferError("this Datapath is not running", EINVAL, "use it as a context manager, or call start()")
+        return self._parts
+
+    def _vhost(self, name: str) -> _native.VhostPort:
+        port = self._running().ports.get(name)
+        if isinstance(port, _native.VhostPort):
+            return port
+        known = ", ".join(self.topology.needs_guest) or "none"
+        raise ValueError(f"no vhost port {name!r}; vhost ports: {known}")

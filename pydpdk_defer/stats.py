@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Snapshots of a datapath's counters, and the difference between two.
+
+A field has one name everywhere: as an attribute, as a key (`snapshot["pmds"][0]["iterations"]`), and in JSON.
+A difference holds what counters grew by, and for levels (in flight, quarantined, mempools) the later value.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Self, cast
+
+__all__ = [
+    "Dma",
+    "Eal",
+    "Mempool",
+    "Pmd",
+    "PortCounters",
+    "Rxq",
+    "Snapshot",
+    "Txq",
+]
+
+class _Record:
+    """A frozen dataclass whose fields are keys too."""
+
+    levels: ClassVar[frozenset[str]] = frozenset()
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.keys():
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> tuple[str, ...]:
+        return tuple(f.name for f in fields(self))  # type: ignore[arg-type]
+
+    def __sub__(self, before: Self) -> Self:
+        values = {}
+        for f in fields(self):  # type: ignore[arg-type]
+            now = getattr(self, f.name)
+            values[f.name] = now if f.name in self.levels else _difference(now, getattr(before, f.name))
+        return type(self)(**values)
+
+
+def _difference(now: Any, before: Any) -> Any:
+    if isinstance(now, Mapping):
+        return {key: _difference(value, before[key]) if key in before else value for key, value in now.items()}
+    if isinstance(now, tuple):
+        return tuple(_difference(a, b) for a, b in zip(now, before, strict=True))
+    if isinstance(now, str) or now is None:
+        return now
+    return now - before
+
+
+@dataclass(frozen=True)
+class Pmd(_Record):
+    """A PMD thread. Cycles are TSC cycles; packets received, and handed to a port without being dropped there."""
+
+    levels = frozenset({"core"})
+
+    core: int
+    iterations: int
+    busy_iterations: int
+    idle_cycles: int
+    busy_cycles: int
+    rx_packets: int
+    tx_packets: int
+    tx_batches: int
+    unwired_drops: int
+    work_deferred: int
+    work_in_progress: int
+    work_ring_full: int
+    work_done: int
+    work_dropped: int
+
+
+@dataclass(frozen=True)
+class Rxq(_Record):
+    """A receive queue; `no_mbufs` counts polls that found no free mbuf."""
+
+    packets: int
+    bytes: int
+    batches: int
+    no_mbufs: int
+
+
+@dataclass(frozen=True)
+class Txq(_Record):
+    """A transmit queue: `submitted` = `completed` + `in_flight` + `given_up`, in packets.
+
+    `quarantined` packets were given up and are still with the engine; `late_completions` were given up and came
+    back since. `submit_cycles` were spent in sends that the far side took something of, `complete_cycles` in
+    checks that brought completions back, `wasted_cycles` in sends and checks that moved nothing.
+    """
+
+    levels = frozenset({"in_flight", "quarantined"})
+
+    submitted: int
+    completed: int
+    in_flight: int
+    given_up: int
+    quarantined: int
+    late_completions: int
+    batches: int
+    bytes_by_engine: Mapping[str, int]
+    drops: Mapping[str, int]
+    submit_cycles: int
+    complete_cycles: int
+    wasted_cycles: int
+
+
+@dataclass(frozen=True)
+class PortCounters(_Record):
+    """A port with its queues. `copy`: who moves the bytes of a vhost port now, else `None`."""
+
+    levels = frozenset({"kind", "copy"})
+
+    kind: str
+    copy: str | None
+    guest_connects: int
+    guest_disconnects: int
+    rxqs: tuple[Rxq, ...]
+    txqs: tuple[Txq, ...]
+
+
+@dataclass(frozen=True)
+class Mempool(_Record):
+    """A pool of mbufs: how many it has, and how many are free (exact while nothing runs)."""
+
+    levels = frozenset({"size", "available"})
+
+    size: int
+    available: int
+
+
+@dataclass(frozen=True)
+class Dma(_Record):
+    """A DMA device and its own counters, in copies. `is_hardware` is false for software that plays one."""
+
+    levels = frozenset({"device", "driver", "is_hardware"})
+
+    device: str
+    driver: str
+    is_hardware: bool
+    submitted: int
+    completed: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class Eal(_Record):
+    """DPDK: compiled against and loaded, and whether memory is in hugepages."""
+
+    levels = frozenset({"dpdk_compiled", "dpdk_loaded", "hugepages"})
+
+    dpdk_compiled: str
+    dpdk_loaded: str
+    hugepages: bool
+
+
+@dataclass(frozen=True)
+class Snapshot(_Record):
+    """Everything that is counted, at one time. `seconds`: since the datapath came up, or between two snapshots."""
+
+    levels = frozenset({"tsc_hz"})
+
+    seconds: float
+    tsc_hz: int
+    pmds: tuple[Pmd, ...]
+    ports: Mapping[str, PortCounters]
+    mempools: Mapping[str, Mempool]
+    dma: Mapping[str, Dma]
+    eal: Eal
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as dictionaries and lists, ready for JSON."""
+        return cast(dict[str, Any], _plain(asdict(self)))
+
+    def txqs(self) -> Iterator[tuple[str, int, Txq]]:
+        """Each transmit queue with its port's name and its number."""
+        for name, port in self.ports.items():
+            for qid, txq in enumerate(port.txqs):
+                yield name, qid, txq
+
+    def faults(self, *, stopped: bool = False) -> list[str]:
+        """What contradicts itself: one sentence each, empty when the books balance.
+
+        With `stopped`, for a datapath that has ended, nothing may be in flight and every mempool must be full.
+        """
+        found = []
+        for name, qid, txq in self.txqs():
+            accounted = txq.completed + txq.in_flight + txq.given_up
+            if txq.submitted != accounted:
+                found.append(
+                    f"port {name} txq {qid}: submitted {txq.submitted} packets, but completed, in flight and given up "
+                    f"are {accounted}"
+                )
+            if stopped and txq.in_flight:
+                found.append(f"port {name} txq {qid}: {txq.in_flight} packets are still in flight")
+        if stopped:
+            found += [
+                f"mempool {name}: {pool.size - pool.available} of {pool.size} mbufs did not come back"
+                for name, pool in self.mempools.items()
+                if pool.available != pool.size
+            ]
+        return found
+
+    def __str__(self) -> str:
+        from pydpdk_defer._stats_text import table
+
+        return table(self)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What all datapath tests share: short socket paths, and a look at what they leave behind."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes import HUGEPAGES
+
+
+def _orphaned_runtime_folders() -> set[str]:
+    """Runtime folders of DPDK processes of ours that are gone."""
+    roots = [Path("/var/run/dpdk"), Path("/tmp/dpdk"), Path(os.environ.get("XDG_RUNTIME_DIR", "/none")) / "dpdk"]
+    folders = [path for root in roots if root.is_dir() for path in root.glob("pydpdk_*_*")]
+    return {str(path) for path in folders if not Path("/proc", path.name.rpartition("_")[2]).exists()}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A fresh folder whose path leaves room for a socket's name (107 bytes)."""
+    path = Path(tempfile.mkdtemp(prefix="pd-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    before = _orphaned_runtime_folders()
+    free_before = _free_hugepages()
+    yield
+    assert _orphaned_runtime_folders() - before == set()
+    if HUGEPAGES:
+        assert _free_hugepages() == free_before
+
+
+def _free_hugepages() -> int:
+    path = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
+    return int(path.read_text()) if path.exists() else 0

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Real processes for the tests: a datapath (`pydpdk-defer run`), its guest, and dpdk-testpmd, each ended by its pid."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from signal import SIGINT, Signals
+from types import TracebackType
+from typing import Any, Self
+
+from pydpdk_defer.topology import Topology
+
+HUGEPAGES = os.environ.get("PYDPDK_DEFER_TEST_HUGEPAGES") == "1"
+PMD_CORE = 1
+SHARED_CORE = 0  # of guest and copying thread
+LIMIT_SECONDS = 120.0  # nothing here takes so long; a hang ends by it
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = LIMIT_SECONDS) -> None:
+    """Wait for an event, generously."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s in vain: {what}")
+        time.sleep(0.02)
+
+
+class Process:
+    """A process with its output in files; killed at the end of the `with` if it still runs."""
+
+    def __init__(self, folder: Path, name: str, command: Sequence[str]) -> None:
+        self.command = list(command)
+        self.stdout_path = folder / f"{name}.out"
+        self.stderr_path = folder / f"{name}.err"
+        with self.stdout_path.open("wb") as out, self.stderr_path.open("wb") as err:
+            self.popen = subprocess.Popen(
+                self.command, stdin=subprocess.PIPE, stdout=out, stderr=err, start_new_session=True
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.popen.wait()
+        if self.popen.stdin:
+            self.popen.stdin.close()
+
+    @property
+    def stdout(self) -> str:
+        return self.stdout_path.read_text(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return self.stderr_path.read_text(errors="replace")
+
+    def wait_for_text(self, text: str) -> None:
+        """Wait until the process has printed something."""
+
+        def printed() -> bool:
+            if text in self.stdout or text in self.stderr:
+                return True
+            if self.popen.poll() is not None:
+                raise AssertionError(f"ended without {text!r}: {self.popen.returncode}\n{self.stdout}\n{self.stderr}")
+            return False
+
+        wait_until(printed, f"{text!r} from {self.command}\n{self.stdout}\n{self.stderr}")
+
+    def signal(self, number: Signals) -> None:
+        self.popen.send_signal(number)
+
+    def finish(self, number: Signals | None = None) -> int:
+        """Send a signal if one is given, and wait for the end."""
+        if number is not None:
+            self.signal(number)
+        try:
+            return self.popen.wait(LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"does not end: {self.command}\n{self.stdout}\n{self.stderr}") from None
+
+
+class Run(Process):
+    """`pydpdk-defer run` on a topology, with its JSON at the end."""
+
+    def __init__(self, folder: Path, topology: Mapping[str, Any], *arguments: str, name: str = "run") -> None:
+        self.topology = Topology.from_dict(topology)
+        path = folder / f"{name}.toml"
+        path.write_text(self.topology.to_toml())
+        self.json_path = folder / f"{name}.json"
+        super().__init__(
+            folder,
+            name,
+            [
+                sys.executable,
+                "-m",
+                "pydpdk_defer",
+                "run",
+                str(path),
+                "--json",
+                str(self.json_path),
+                *arguments,
+            ],
+        )
+
+    def wait_until_listening(self, socket: Path) -> None:
+        """Wait until the vhost port has made its socket."""
+        wait_until(lambda: socket.exists() or self.popen.poll() is not None, f"{socket} is made")
+        assert self.popen.poll() is None, self.stderr
+
+    def result(self, status: int = 0) -> dict[str, Any]:
+        """Wait for the end; the final figures, whose books must balance."""
+        found = self.finish()
+        assert found == status, f"exit status {found}\n{self.stdout}\n{self.stderr}"
+        figures: dict[str, Any] = json.loads(self.json_path.read_text())
+        assert_books_balance(figures)
+        assert figures["eal"]["hugepages"] == HUGEPAGES
+        return figures
+
+
+class Guest(Process):
+    """`pydpdk-defer guest`, with its JSON at the end."""
+
+    def __init__(self, folder: Path, socket: Path, *arguments: str, role: str = "verify", name: str = "guest") -> None:
+        self.socket = socket
+        self.json_path = folder / f"{name}.json"
+        self.json_path.unlink(missing_ok=True)
+        super().__init__(
+            folder,
+            name,
+            [
+                *(
+                    "taskset",
+                    "-c",
+                    str(SHARED_CORE),
+                    sys.executable,
+                    "-m",
+                    "pydpdk_defer",
+                    "guest",
+                    str(socket),
+                ),
+                *("--role", role, "--json", str(self.json_path), "--connect-timeout", "60"),
+                *("--hugepages", "yes" if HUGEPAGES else "no", *arguments),
+            ],
+        )
+
+    def wait_ready(self) -> None:
+        self.wait_for_text(f"guest ready on {self.socket}")
+
+    def result(self, status: int = 0) -> dict[str, Any]:
+        """End it as Ctrl-C would; its report."""
+        found = self.finish(SIGINT)
+        assert found == status, f"exit status {found}\n{self.stdout}\n{self.stderr}"
+        report: dict[str, Any] = json.loads(self.json_path.read_text())
+        return report
+
+
+class Testpmd(Process):
+    """`dpdk-testpmd` on a virtio-user device, counting what it receives."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path, socket: Path) -> None:
+        memory = ["--in-memory", "--single-file-segments"] if HUGEPAGES else ["--no-huge", "--no-shconf"]
+        super().__init__(
+            folder,
+            "testpmd",
+            [
+                *("dpdk-testpmd", "--lcores", f"0@{SHARED_CORE},1@{SHARED_CORE}", *memory, "-m", "256"),
+                *("--no-pci", "--no-telemetry", "--file-prefix", f"testpmd_{os.getpid()}"),
+                *("--vdev", f"net_virtio_user0,path={socket},queue_size=1024", "--", "-i"),
+                *("--forward-mode=rxonly", "--auto-start", "--no-flush-rx", "--total-num-mbufs=16384"),
+                "--no-mlockall",
+            ],
+        )
+
+    def received(self) -> int:
+        """Stop forwarding, quit, and read the statistics; its exit status after the backend has gone is its own."""
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(b"stop\nquit\n")
+        self.popen.stdin.flush()
+        self.finish()
+        totals = [line for line in self.stdout.splitlines() if "RX-packets:" in line]
+        return int(totals[-1].split("RX-packets:")[1].split()[0])
+
+
+def have_testpmd() -> bool:
+    return shutil.which("dpdk-testpmd") is not None
+
+
+def topology(socket: Path, **changes: Any) -> dict[str, Any]:
+    """Generator to guest by DMA; a change replaces a table, or one key as `table__key` or `table__name__key`."""
+    tables: dict[str, Any] = {
+        "eal": {"memory_mb": 256, "hugepages": HUGEPAGES},
+        "dma": {"copier": {"device": f"dma_skeleton0,lcore={SHARED_CORE}", "ring_size": 1024}},
+        "port": {
+            "src": {"kind": "generator", "frame_size": 1500, "rate_pps": 100_000},
+            "vm0": {"kind": "vhost", "socket": str(socket), "dma": ["copier"]},
+        },
+        "pmd": [{"core": PMD_CORE, "rxqs": ["src:0", "vm0:0"]}],
+        # The copying thread shares a CPU with the guest, and may be off it for many milliseconds.
+        "deferral": {"attempt_limit": 2**31},
+        "forward": {"wires": [["src", "vm0"]]},
+    }
+    for key, value in changes.items():
+        table, _, rest = key.partition("__")
+        if rest:
+            first, _, second = rest.partition("__")
+            if second:
+                tables[table][first][second] = value
+            else:
+                tables[table][first] = value
+        else:
+            tables[table] = value
+    return tables
+
+
+def assert_books_balance(figures: Mapping[str, Any]) -> None:
+    """The invariants that hold after every run, whatever happened in it."""
+    assert figures["faults"] == []
+    for name, port in figures["ports"].items():
+        for qid, txq in enumerate(port["txqs"]):
+            where = f"{name}:{qid} {txq}"
+            assert txq["submitted"] == txq["completed"] + txq["in_flight"] + txq["given_up"], where
+            assert txq["in_flight"] == 0, where
+            assert txq["quarantined"] == 0, where
+    for pool in figures["mempools"].values():
+        assert pool["available"] == pool["size"] > 0
+
+
+def txq_sum(figures: Mapping[str, Any], port: str, field: str) -> int:
+    """A counter over all txqs of a port."""
+    return sum(txq[field] for txq in figures["ports"][port]["txqs"])
+
+
+def dropped(figures: Mapping[str, Any], port: str) -> int:
+    """Packets that a port dropped, for whatever reason."""
+    return sum(sum(txq["drops"].values()) for txq in figures["ports"][port]["txqs"])

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Bad input at the command line: one clear error that names the thing, the value and the way out, and nothing left."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import HUGEPAGES, topology
+
+from pydpdk_defer.topology import Topology
+
+
+def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pydpdk_defer", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], status: int, *words: str) -> None:
+    assert result.returncode == status, result
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert "error:" in result.stderr
+    for word in words:
+        assert word in result.stderr, f"{word!r} is not in: {result.stderr}"
+
+
+def run_text(folder: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = folder / "bad.toml"
+    path.write_text(text)
+    return run_cli("run", str(path), "--duration", "1", *arguments)
+
+
+def run_tables(folder: Path, tables: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_text(folder, Topology.from_dict(tables).to_toml(), *arguments)
+
+
+GOOD = """
+[eal]
+memory_mb = 256
+[dma.copier]
+device = "dma_skeleton0,lcore=0"
+ring_size = 1024
+[port.src]
+kind = "generator"
+frame_size = 64
+[port.vm0]
+kind = "vhost"
+socket = "vm0.sock"
+dma = ["copier"]
+[[pmd]]
+core = 1
+rxqs = ["src:0"]
+[forward]
+wires = [["src", "vm0"]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("memory_mb", "memory_md", ["eal.memory_md", "memory_mb"]),
+        ("[[pmd]]", "[[pdm]]", ["pdm", "pmd"]),
+        ('["src", "vm0"]', '["src", "vm1"]', ["forward.wires", "vm1", "vm0"]),
+        ('rxqs = ["src:0"]', 'rxqs = ["src:0"]\n[[pmd]]\ncore = 1\nrxqs = ["vm0:0"]', ["pmd", "core", "1"]),
+        ("core = 1", "core = 4096", ["pmd[0].core", "4096"]),
+        ("ring_size = 1024", "ring_size = 1000", ["dma.copier.ring_size", "1000", "power of two"]),
+        ("frame_size = 64", "frame_size = 0", ["port.src.frame_size", "0", "60"]),
+        ("frame_size = 64", "frame_size = 20000", ["port.src.frame_size", "20000", "16128"]),
+        ("vm0.sock", "s" * 108, ["port.vm0.socket", "107"]),
+        ("vm0.sock", "/proc/pydpdk/vm0.sock", ["port.vm0.socket", "/proc/pydpdk"]),
+        ('dma = ["copier"]', 'dma = ["copyer"]', ["port.vm0.dma", "copyer", "copier"]),
+        ("[forward]", "[forward", ["line"]),
+    ],
+)
+def test_a_bad_topology_is_status_2(folder: Path, old: str, new: str, words: list[str]) -> None:
+    assert old in GOOD
+    assert_refused(run_text(folder, GOOD.replace(old, new)), 2, *words)
+
+
+def test_a_topology_that_is_not_there(folder: Path) -> None:
+    assert_refused(run_cli("run", str(folder / "none.toml")), 2, str(folder / "none.toml"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_socket_folder_that_cannot_be_written(folder: Path) -> None:
+    locked = folder / "locked"
+    locked.mkdir(mode=0o500)
+    assert_refused(run_tables(folder, topology(locked / "vm0.sock")), 2, "port.vm0.socket", str(locked))
+
+
+def test_a_dma_device_that_is_not_there(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", dma={"copier": {"device": "dma_none0"}})
+    assert_refused(run_tables(folder, tables), 1, "dma.copier.device", "dma_none0", "dma_skeleton0")
+    assert not (folder / "vm0.sock").exists()
+
+
+def test_a_dma_ring_larger_than_the_device_takes(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", dma__copier__ring_size=16384)
+    assert_refused(run_tables(folder, tables), 1, "dma.copier.ring_size", "16384", "8192")
+
+
+def test_an_ethdev_that_is_not_there(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", port__src={"kind": "ethdev", "device": "net_none0"})
+    assert_refused(run_tables(folder, tables), 1, "port.src.device", "net_none0")
+
+
+def test_a_pcap_that_is_not_there(folder: Path) -> None:
+    device = f"net_pcap0,rx_pcap={folder / 'none.pcap'}"
+    tables = topology(folder / "vm0.sock", port__src={"kind": "ethdev", "device": device})
+    assert_refused(run_tables(folder, tables), 1, "port.src.device", "net_pcap0")
+
+
+def test_two_pmd_threads_on_one_dma_channel(folder: Path) -> None:
+    tables = topology(
+        folder / "vm0.sock",
+        port__src={"kind": "generator", "queues": 2},
+        port__vm0={"kind": "vhost", "socket": str(folder / "vm0.sock"), "queues": 2, "dma": ["copier"]},
+        pmd=[{"core": 0, "rxqs": ["src:0"]}, {"core": 1, "rxqs": ["src:1"]}],
+    )
+    assert_refused(run_tables(folder, tables), 1, "dma.copier", "2 PMD threads", "dma_skeleton0")
+
+
+def test_too_little_memory(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", eal__memory_mb=64, port__src__frame_size=16128)
+    assert_refused(run_tables(folder, tables), 1, "eal.memory_mb")
+
+
+@pytest.mark.skipif(HUGEPAGES, reason="this pass has hugepages")
+def test_hugepages_that_are_not_there(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", eal={"memory_mb": 256, "hugepages": True})
+    assert_refused(run_tables(folder, tables), 1, "hugepages")
+
+
+def test_a_guest_that_never_comes(folder: Path) -> None:
+    socket = folder / "vm0.sock"
+    result = run_tables(folder, topology(socket), "--wait-guest", "1")
+    assert_refused(result, 1, "vm0", str(socket), "within 1 s", "pydpdk-defer guest")
+    assert not socket.exists()
+
+
+def test_eal_options_that_dpdk_refuses(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", eal__extra_args=["--no-such-option"])
+    result = run_tables(folder, tables)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert "no-such-option" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["run", "x.toml", "--duration", "-1"],
+        ["run", "x.toml", "--packets", "0"],
+        ["run", "x.toml", "--duration", "soon"],
+        ["guest", "x.sock", "--role", "king"],
+    ],
+)
+def test_wrong_use_is_status_2(arguments: list[str]) -> None:
+    result = run_cli(*arguments)
+    assert result.returncode == 2
+    assert "usage:" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["guest", "--help"], ["devices", "--help"]])
+def test_help_is_there(arguments: list[str]) -> None:
+    result = run_cli(*arguments)
+    assert result.returncode == 0
+    assert "usage:" in result.stdout

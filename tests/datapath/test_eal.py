@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""EAL inside a Python process: affinity, one start, and an orderly end on every way out. Each script is a process."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from processes import topology
+
+PRELUDE = """
+import os, sys
+from pathlib import Path
+import pydpdk_defer as pd
+from pydpdk_defer import _native
+topology = pd.Topology.from_dict({tables!r})
+"""
+
+
+def script(folder: Path, body: str) -> subprocess.CompletedProcess[str]:
+    """Run a script with `topology` at hand; its runtime folder must be gone afterwards."""
+    text = PRELUDE.format(tables=topology(folder / "vm0.sock")) + textwrap.dedent(body)
+    result = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120, check=False)
+    assert "Segmentation" not in result.stderr
+    assert result.returncode >= 0, result
+    assert not (folder / "vm0.sock").exists(), result
+    return result
+
+
+def test_the_callers_affinity_is_given_back(folder: Path) -> None:
+    result = script(
+        folder,
+        """
+        before = os.sched_getaffinity(0)
+        with pd.Datapath(topology) as dp:
+            assert os.sched_getaffinity(0) == before
+            assert dp.snapshot().eal.hugepages == topology.eal.hugepages
+            runtime = Path(_native.eal_runtime_dir())
+            assert runtime.is_dir()
+        assert os.sched_getaffinity(0) == before
+        assert not runtime.exists()
+        """,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_dpdks_own_threads_stay_off_the_pmd_cores(folder: Path) -> None:
+    result = script(
+        folder,
+        """
+        with pd.Datapath(topology):
+            on = {}
+            for task in Path("/proc/self/task").iterdir():
+                name = (task / "comm").read_text().strip()
+                on[name] = os.sched_getaffinity(int(task.name))
+        assert on["pmd-c1"] == {1}, on
+        dpdk = {name: cpus for name, cpus in on.items() if name.startswith(("eal-", "rte_", "vhost", "dpdk-", "dma"))}
+        assert dpdk and all(cpus == {0} for cpus in dpdk.values()), on
+        """,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_second_start_is_a_clear_error(folder: Path) -> None:
+    result = script(
+        folder,
+        """
+        with pd.Datapath(topology):
+            try:
+                pd.Datapath(topology).start()
+            except pd.EalError as error:
+                print("while:", error)
+        try:
+            pd.Datapath(topology).start()
+        except pd.EalError as error:
+            print("after:", error.strerror, "/", error.hint)
+        """,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "while: EAL is already running in this process" in result.stdout
+    assert "after: EAL has already run in this process" in result.stdout
+    assert "once a process" in result.stdout
+
+
+def test_an_exception_inside_is_passed_on_and_all_is_taken_down(folder: Path) -> None:
+    result = script(
+        folder,
+        """
+        with pd.Datapath(topology) as dp:
+            dp.start_traffic()
+            runtime = _native.eal_runtime_dir()
+            print(runtime, flush=True)
+            raise RuntimeError("mine")
+        """,
+    )
+    assert result.returncode == 1
+    assert "RuntimeError: mine" in result.stderr
+    assert not Path(result.stdout.strip()).exists()
+
+
+def test_leaving_without_stop_is_an_orderly_end(folder: Path) -> None:
+    for way_out in ("", "sys.exit(0)", "raise SystemExit(0)"):
+        result = script(
+            folder,
+            f"""
+            dp = pd.Datapath(topology)
+            dp.start()
+            dp.start_traffic()
+            print(_native.eal_runtime_dir(), flush=True)
+            {way_out}
+            """,
+        )
+        assert result.returncode == 0, result.stderr
+        assert not Path(result.stdout.strip()).exists()
+
+
+def test_snapshots_by_attribute_and_key_and_their_difference(folder: Path) -> None:
+    result = script(
+        folder,
+        """
+        with pd.Datapath(topology) as dp:
+            before = dp.snapshot()
+            dp.run(seconds=0.3)
+            after = dp.snapshot()
+            difference = after - before
+            assert difference["ports"]["vm0"]["txqs"][0]["drops"]["no_guest"] == difference.pmds[0].rx_packets > 0
+            assert difference.mempools["mbufs"].size == after.mempools["mbufs"].size
+            assert 0.2 < difference.seconds < 60
+            assert "PMD threads" in str(difference)
+        final = dp.snapshot()
+        assert final.faults(stopped=True) == []
+        try:
+            dp.run(seconds=1)
+        except pd.DeferError as error:
+            print(error)
+        """,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "not running" in result.stdout
+
+
+def test_a_failed_start_says_what_is_there(folder: Path) -> None:
+    result = script(
+        folder,
+        """
+        bad = pd.Topology.from_dict({**topology.to_dict(), "eal": {"memory_mb": 1048576, "hugepages": False}})
+        try:
+            pd.Datapath(bad).start()
+        except pd.EalError as error:
+            print(error.errno, error)
+        """,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "eal.memory_mb = 1048576" in result.stdout
+    assert "MB are available" in result.stdout

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Ends that nobody planned: guests killed in full flight, Ctrl-C in full flight, killed datapaths."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from processes import Guest, Process, Run, topology, txq_sum, wait_until
+
+
+def _in_full_flight(run: Run) -> bool:
+    """Has the datapath said in its live figures that packets went out?"""
+    lines = [line for line in run.stderr.splitlines() if " out " in line]
+    return len(lines) >= 2 and " 0 pps  in flight" not in lines[-1]
+
+
+@pytest.mark.parametrize("copy", ["dma", "cpu"])
+def test_a_killed_guest_costs_no_mbuf_and_another_may_come(folder: Path, copy: str) -> None:
+    socket = folder / "vm0.sock"
+    tables = topology(socket, port__src__rate_pps=0, port__vm0__copy=copy)
+    with Run(folder, tables, "--interval", "0.2", "--wait-guest", "60") as run:
+        with Guest(folder, socket, role="sink", name="first") as first:
+            wait_until(lambda: _in_full_flight(run), "packets flow to the first guest")
+            first.signal(signal.SIGKILL)
+            first.finish()
+        with Guest(folder, socket, name="second") as second:
+            second.wait_ready()
+            lines = len(run.stderr.splitlines())
+            wait_until(
+                lambda: len(run.stderr.splitlines()) > lines + 5 and _in_full_flight(run),
+                "the second gets packets",
+            )
+            run.signal(signal.SIGINT)
+            figures = run.result()
+            report = second.result(status=1)  # the overload loses frames, and verify says so
+    assert figures["ports"]["vm0"]["guest_connects"] == 2
+    assert report["received"] > 0
+    for trouble in ("corrupt", "reordered", "duplicates"):
+        assert report[trouble] == 0, report
+
+
+@pytest.mark.parametrize("copy", ["dma", "cpu"])
+def test_the_datapath_ends_well_after_its_guest_was_killed(folder: Path, copy: str) -> None:
+    socket = folder / "vm0.sock"
+    tables = topology(socket, port__src__rate_pps=0, port__vm0__copy=copy)
+    with (
+        Run(folder, tables, "--interval", "0.2", "--wait-guest", "60") as run,
+        Guest(folder, socket, role="sink") as guest,
+    ):
+        wait_until(lambda: _in_full_flight(run), "packets flow")
+        guest.signal(signal.SIGKILL)
+        guest.finish()
+        run.signal(signal.SIGINT)
+        figures = run.result()
+    assert txq_sum(figures, "vm0", "submitted") > 0
+    assert not socket.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_full_flight_is_a_clean_end_with_figures(folder: Path, number: signal.Signals) -> None:
+    socket = folder / "vm0.sock"
+    tables = topology(socket, port__src__rate_pps=0)
+    with (
+        Run(folder, tables, "--interval", "0.2", "--wait-guest", "60") as run,
+        Guest(folder, socket, role="sink") as guest,
+    ):
+        wait_until(lambda: _in_full_flight(run), "packets flow")
+        run.signal(number)
+        run.signal(number)  # an impatient second one changes nothing
+        figures = run.result()
+        report = guest.result()
+    assert report["received"] == txq_sum(figures, "vm0", "completed")
+    assert not socket.exists()
+
+
+def test_a_signal_while_waiting_for_a_guest_ends_the_run(folder: Path) -> None:
+    socket = folder / "vm0.sock"
+    with Run(folder, topology(socket), "--wait-guest", "60") as run:
+        run.wait_until_listening(socket)
+        run.signal(signal.SIGINT)
+        run.result()
+
+
+def test_the_socket_of_a_killed_datapath_is_no_obstacle(folder: Path) -> None:
+    socket = folder / "vm0.sock"
+    # net_null stands for the source: only the socket matters here.
+    with Run(folder, topology(socket, eal__file_prefix="killed"), name="killed") as killed:
+        killed.wait_until_listening(socket)
+        killed.finish(signal.SIGKILL)
+    assert socket.exists()
+    with (
+        Run(folder, topology(socket), "--packets", "1000", "--wait-guest", "60") as run,
+        Guest(folder, socket) as guest,
+    ):
+        run.result()
+        assert guest.result()["received"] == 1000
+
+
+def test_a_second_datapath_on_a_live_socket_is_refused_and_harms_nothing(folder: Path) -> None:
+    socket = folder / "vm0.sock"
+    with Run(folder, topology(socket), "--packets", "20000", "--wait-guest", "60") as run:
+        run.wait_until_listening(socket)
+        with Process(
+            folder, "second", [sys.executable, "-m", "pydpdk_defer", "run", str(folder / "run.toml")]
+        ) as second:
+            assert second.finish() == 1
+            assert str(socket) in second.stderr
+            assert "Traceback" not in second.stderr
+        with Guest(folder, socket) as guest:
+            run.result()
+            assert guest.result()["received"] == 20000

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The deferral machinery without DMA device and guest, on net_ring and net_null; and several PMD threads."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import HUGEPAGES, Run, dropped, txq_sum
+
+
+def tables(port: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "eal": {"memory_mb": 256, "hugepages": HUGEPAGES},
+        "port": {"src": {"kind": "generator", "frame_size": "imix"}, "out": {"kind": "ethdev", **port}},
+        "pmd": [{"core": 1, "rxqs": ["src:0"]}],
+        "forward": {"wires": [["src", "out"]]},
+        **more,
+    }
+
+
+def test_net_null_finishes_at_once_and_defers_nothing(folder: Path) -> None:
+    with Run(folder, tables({"device": "net_null0"}), "--packets", "200000") as run:
+        figures = run.result()
+    assert txq_sum(figures, "out", "completed") == 200000
+    assert figures["pmds"][0]["work_deferred"] == 0
+    assert figures["pmds"][0]["tx_packets"] == 200000
+
+
+def test_net_ring_is_in_progress_until_the_far_side_has_taken_the_batch(folder: Path) -> None:
+    ring = {"device": "net_ring0", "async": True, "tx_ring_size": 1024}
+    # The ring's far side is the same device's rxq, which the same thread polls: what is sent comes back.
+    loop = tables(ring, pmd=[{"core": 1, "rxqs": ["src:0", "out:0"]}])
+    with Run(folder, loop, "--packets", "300000") as run:
+        figures = run.result()
+    txq = figures["ports"]["out"]["txqs"][0]
+    pmd = figures["pmds"][0]
+    assert txq["submitted"] == txq["completed"] == 300000 - sum(txq["drops"].values()) > 0
+    assert figures["ports"]["out"]["rxqs"][0]["packets"] == txq["completed"]
+    assert txq_sum(figures, "src", "completed") == txq["completed"]
+    assert pmd["work_deferred"] == pmd["work_done"] > 0
+    assert pmd["work_dropped"] == 0
+
+
+def test_net_ring_that_nobody_takes_from_is_forced_after_the_attempt_limit(folder: Path) -> None:
+    ring = {"device": "net_ring0", "async": True}
+    one_way = tables(ring, deferral={"attempt_limit": 50})
+    with Run(folder, one_way, "--packets", "100000") as run:
+        figures = run.result()
+    txq = figures["ports"]["out"]["txqs"][0]
+    pmd = figures["pmds"][0]
+    assert txq["completed"] == 0
+    assert txq["given_up"] == txq["submitted"] > 0
+    assert txq["drops"]["ring_full"] == 100000 - txq["submitted"]
+    assert pmd["work_dropped"] == pmd["work_deferred"] > 0
+    # Each item answered "in progress" 51 times: 50 within the limit, and once more before it was forced.
+    assert pmd["work_in_progress"] == 51 * pmd["work_dropped"]
+
+
+def test_async_on_a_device_that_cannot_tell_is_refused(folder: Path) -> None:
+    with Run(folder, tables({"device": "net_null0", "async": True}), "--duration", "1") as run:
+        assert run.finish() == 1
+        assert "port.out.async" in run.stderr
+        assert "net_null" in run.stderr
+        assert "async = false" in run.stderr
+
+
+@pytest.mark.parametrize("queues", [2])
+def test_several_pmd_threads_each_with_a_queue(folder: Path, queues: int) -> None:
+    both = {
+        "eal": {"memory_mb": 256, "hugepages": HUGEPAGES},
+        "port": {
+            "src": {"kind": "generator", "frame_size": 64, "rate_pps": 100_000, "queues": queues},
+            "out": {"kind": "ethdev", "device": "net_null0", "queues": queues},
+        },
+        "pmd": [{"core": core, "rxqs": [f"src:{core}"]} for core in range(queues)],
+        "forward": {"wires": [["src", "out"]]},
+    }
+    with Run(folder, both, "--packets", "100000") as run:
+        figures = run.result()
+    assert [pmd["core"] for pmd in figures["pmds"]] == [0, 1]
+    assert [pmd["tx_packets"] for pmd in figures["pmds"]] == [50000, 50000]
+    assert [txq["completed"] for txq in figures["ports"]["out"]["txqs"]] == [50000, 50000]
+    assert dropped(figures, "out") == 0
+
+
+def test_frames_without_a_guest_are_dropped_and_counted(folder: Path) -> None:
+    alone = tables({})
+    alone["port"]["out"] = {"kind": "vhost", "socket": str(folder / "nobody.sock")}
+    with Run(folder, alone, "--packets", "10000") as run:
+        figures = run.result()
+    assert figures["ports"]["out"]["txqs"][0]["drops"]["no_guest"] == 10000
+    assert figures["pmds"][0]["tx_packets"] == 0

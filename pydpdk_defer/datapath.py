@@ -21,6 +21,8 @@ _DRAIN_TIMEOUT_MS = 5000
 _SETTLE_SECONDS = 5.0
 _TICK_SECONDS = 0.02
 _ALL_QUEUES_GRACE_SECONDS = 0.5
+# A guest's driver may throw away what arrives while it starts (DPDK's virtio does), and nobody tells when it has started.
+_DRIVER_START_SECONDS = 0.3
 
 
 class Datapath:
@@ -102,8 +104,8 @@ class Datapath:
     def wait_for_guest(self, port: str, timeout: float = 10.0, until: Callable[[], bool] | None = None) -> None:
         """Wait until a guest is ready on a vhost port, `timeout` seconds at most; then `VhostError` (ETIMEDOUT).
 
-        Ready means its first queue pair; the others get half a second to follow. Returns early when `until()` is
-        true, asked many times a second.
+        Ready means its first queue pair; the others get half a second to follow, and the guest's driver 0.3 s to
+        start. Returns early when `until()` is true, asked many times a second.
         """
         vhost = self._vhost(port)
         options = self.topology.port[port]
@@ -123,6 +125,7 @@ class Datapath:
         grace = time.monotonic() + _ALL_QUEUES_GRACE_SECONDS
         while vhost.ready_txqs < options.queues and time.monotonic() < grace:
             time.sleep(_TICK_SECONDS)
+        time.sleep(_DRIVER_START_SECONDS)
 
     def start_traffic(self, packets: int = 0) -> None:
         """Let generators and ethdevs bring packets in; each generator makes `packets` more frames, 0: no end."""

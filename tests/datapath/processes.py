@@ -18,7 +18,7 @@ from pydpdk_defer.topology import Topology
 HUGEPAGES = os.environ.get("PYDPDK_DEFER_TEST_HUGEPAGES") == "1"
 PMD_CORE = 1
 SHARED_CORE = 0  # of guest and copying thread
-LIMIT_SECONDS = 120.0  # nothing here takes so long; a hang ends by it
+LIMIT_SECONDS = 60.0  # nothing here takes so long; a hang ends by it
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = LIMIT_SECONDS) -> None:
@@ -73,6 +73,12 @@ class Process:
             return False
 
         wait_until(printed, f"{text!r} from {self.command}\n{self.stdout}\n{self.stderr}")
+
+    def tell(self, line: str = "") -> None:
+        """Give it a line on stdin."""
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(line.encode() + b"\n")
+        self.popen.stdin.flush()
 
     def signal(self, number: Signals) -> None:
         self.popen.send_signal(number)
@@ -173,7 +179,16 @@ class Testpmd(Process):
             folder,
             "testpmd",
             [
-                *("dpdk-testpmd", "--lcores", f"0@{SHARED_CORE},1@{SHARED_CORE}", *memory, "-m", "256"),
+                *(
+                    "stdbuf",
+                    "-oL",
+                    "dpdk-testpmd",
+                    "--lcores",
+                    f"0@{SHARED_CORE},1@{SHARED_CORE}",
+                    *memory,
+                    "-m",
+                    "256",
+                ),
                 *("--no-pci", "--no-telemetry", "--file-prefix", f"testpmd_{os.getpid()}"),
                 *("--vdev", f"net_virtio_user0,path={socket},queue_size=1024", "--", "-i"),
                 *("--forward-mode=rxonly", "--auto-start", "--no-flush-rx", "--total-num-mbufs=16384"),
@@ -182,10 +197,9 @@ class Testpmd(Process):
         )
 
     def received(self) -> int:
-        """Stop forwarding, quit, and read the statistics; its exit status after the backend has gone is its own."""
-        assert self.popen.stdin is not None
-        self.popen.stdin.write(b"stop\nquit\n")
-        self.popen.stdin.flush()
+        """Stop forwarding, quit, and read the statistics."""
+        self.tell("stop")
+        self.tell("quit")
         self.finish()
         totals = [line for line in self.stdout.splitlines() if "RX-packets:" in line]
         return int(totals[-1].split("RX-packets:")[1].split()[0])

@@ -24,7 +24,7 @@ def _mix(stream: int, sequence: int) -> int:
 
 
 def _checksum(header: bytes) -> int:
-    total = sum(struct.unpack(">10H", header))
+    total: int = sum(struct.unpack(">10H", header))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

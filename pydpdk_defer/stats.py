@@ -20,6 +20,7 @@ __all__ = [
     "Txq",
 ]
 
+
 class _Record:
     """A frozen dataclass whose fields are keys too."""
 

@@ -30,11 +30,13 @@ Mempool::Mempool(std::string name, unsigned count, unsigned data_room_bytes)
     pool_ = rte_pktmbuf_pool_create(name_.c_str(), count, cache_size, 0, static_cast<uint16_t>(room),
                                     static_cast<int>(rte_socket_id()));
     if (pool_ == nullptr) {
-        const auto need_mb = (static_cast<std::uint64_t>(count) * (room + sizeof(rte_mbuf) + 64)) / (1024 * 1024) + 1;
+        // Header, mbuf and room; without hugepages no mbuf crosses a page, which wastes up to as much again.
+        const auto need_mb =
+            (static_cast<std::uint64_t>(count) * (room + sizeof(rte_mbuf) + 64)) * 2 / (1024 * 1024) + 1;
         throw Error(ErrorKind::eal, rte_errno != 0 ? rte_errno : ENOMEM,
-                    "no memory for " + std::to_string(count) + " mbufs of " + std::to_string(room) + " bytes (about " +
+                    "no memory for " + std::to_string(count) + " mbufs of " + std::to_string(room) + " bytes (up to " +
                         std::to_string(need_mb) + " MB): " + rte_strerror(rte_errno),
-                    "raise eal.memory_mb to " + std::to_string(need_mb + need_mb / 4 + 64) + " or more");
+                    "raise eal.memory_mb to " + std::to_string(need_mb + 64));
     }
 }
 

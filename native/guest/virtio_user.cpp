@@ -179,24 +179,39 @@ void VirtioUser::close() {
     }
     open_ = false;
     closing_.store(true, std::memory_order_release);
+    stop();
     while (rte_eth_dev_callback_unregister(port_id_, RTE_ETH_EVENT_INTR_LSC, &link_changed, this) == -EAGAIN) {
         std::this_thread::yield();
     }
-    // The driver takes its interrupt handler out without waiting for it, and leaves alarms of its own behind
-    // when the backend went: stopped between its handlers, and closed after its alarms, none of them finds a
-    // device that is gone.
-    in_interrupt_thread([this] { (void)rte_eth_dev_stop(port_id_); });
-    in_interrupt_thread([] {});
     (void)rte_eth_dev_close(port_id_);
     dpdk::remove_device(name_);
     link_.store(Link::down, std::memory_order_release);
 }
 
+// When a backend goes or comes the driver sets alarms, due a microsecond later, that register its interrupt handler
+// anew: after the stop they would leave DPDK a handler for a file that is closed, which it panics about. So the device
+// is stopped in the interrupt thread, after two rounds of alarms without a change of the link: in the first the
+// driver's alarms for the last change have run, and with them the handler is gone that could set more; in the second
+// the last that it set have run too.
+void VirtioUser::stop() {
+    std::uint64_t seen = 0;
+    for (unsigned quiet_rounds = 0; quiet_rounds < 2;) {
+        in_interrupt_thread([&] {
+            quiet_rounds = link_changes_ == seen ? quiet_rounds + 1 : 0;
+            seen = link_changes_;
+            if (quiet_rounds == 2) {
+                (void)rte_eth_dev_stop(port_id_);
+            }
+        });
+    }
+}
+
 // Called by DPDK's interrupt thread.
 int VirtioUser::link_changed(std::uint16_t port_id, rte_eth_event_type /*type*/, void* self, void* /*result*/) {
     auto& device = *static_cast<VirtioUser*>(self);
+    ++device.link_changes_;
     rte_eth_link link{};
-    if (rte_eth_link_get_nowait(port_id, &link) != 0) {
+    if (device.closing_.load(std::memory_order_acquire) || rte_eth_link_get_nowait(port_id, &link) != 0) {
         return 0;
     }
     if (link.link_status == RTE_ETH_LINK_DOWN) {

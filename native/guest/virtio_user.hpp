@@ -71,6 +71,7 @@ class VirtioUser {
     void probe();
     void configure(const dpdk::Mempool& pool);
     void start(const dpdk::Mempool& pool);
+    void stop();
     static int link_changed(std::uint16_t port_id, rte_eth_event_type type, void* self, void* result);
     void backend_gone();
     void read_features();
@@ -80,6 +81,7 @@ class VirtioUser {
     std::string log_mark_;
     std::uint16_t port_id_ = 0;
     bool open_ = false;
+    std::uint64_t link_changes_ = 0; // the interrupt thread's
     std::mutex queues_in_use_;
     std::atomic<Link> link_{Link::down};
     std::atomic<bool> closing_{false};

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the verbs share: JSON to a file or to stdout, errors without a traceback, an orderly end on a signal."""
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pydpdk_defer.errors import DeferError
+
+__all__ = ["print_error", "stop_signals", "write_json"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def write_json(target: str, data: Any) -> None:
+    """Write `data` to the file `target`, or to stdout when that is "-". Raises `DeferError`."""
+    text = json.dumps(data, indent=2)
+    if target == "-":
+        print(text, flush=True)
+        return
+    try:
+        Path(target).write_text(text + "\n")
+    except OSError as error:
+        raise DeferError(
+            f"cannot write {target}: {error.strerror}", error.errno or 0, "give --json a path that you may write, or -"
+        ) from error
+
+
+def print_error(error: Exception) -> None:
+    """Print what failed and what would help, to stderr."""
+    text = error.strerror if isinstance(error, DeferError) else str(error)
+    print(f"error: {text}", file=sys.stderr)
+    hint = getattr(error, "hint", "")
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn SIGINT and SIGTERM into a flag: yields a function that says whether one came.
+
+    Nothing is interrupted, so cleaning up belongs inside the context: a second Ctrl-C cannot break it there. In a
+    thread other than the main one signals stay as they are.
+    """
+    came = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        # No lock: the main thread may be interrupted while it holds any.
+        nonlocal came
+        came = True
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, note) for number in _SIGNALS}
+    try:
+        yield lambda: came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -75,8 +75,8 @@ def table(snapshot: "Snapshot") -> str:
     if snapshot.dma:
         lines += ["", "DMA devices"]
         lines += [
-            f"  {name}: {dma.device} ({dma.driver or 'driver unknown'}, {'hardware' if dma.is_hardware else 'software'}),"
-            f" {dma.submitted} copies submitted, {dma.completed} completed, {dma.errors} errors"
+            f"  {name}: {dma.device} ({dma.driver or 'no driver'}, {'hardware' if dma.is_hardware else 'software'})"
+            f", {dma.submitted} copies submitted, {dma.completed} completed, {dma.errors} errors"
             for name, dma in snapshot.dma.items()
         ]
     return "\n".join(lines)

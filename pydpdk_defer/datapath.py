@@ -21,7 +21,7 @@ _DRAIN_TIMEOUT_MS = 5000
 _SETTLE_SECONDS = 5.0
 _TICK_SECONDS = 0.02
 _ALL_QUEUES_GRACE_SECONDS = 0.5
-# A guest's driver may throw away what arrives while it starts (DPDK's virtio does), and nobody tells when it has started.
+# A guest's driver may throw away what arrives while it starts (DPDK's virtio does); nobody tells when it has started.
 _DRIVER_START_SECONDS = 0.3
 
 

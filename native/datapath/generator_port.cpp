@@ -105,6 +105,34 @@ void GeneratorPort::adopt(Source& source) {
     }
 }
 
+// Frames are bytes, and bytes may alias anything: whatever the loop needs is in locals, so that no store makes it load
+// again.
+std::uint64_t GeneratorPort::make_frames(Source& source, const Traffic& traffic, rte_mbuf** packets,
+                                         std::uint16_t count, std::uint64_t now) const {
+    const std::uint16_t* sizes = traffic.shape.frame_sizes.data();
+    const frame::Header* headers = traffic.headers.data();
+    const auto size_count = static_cast<std::uint32_t>(traffic.shape.frame_sizes.size());
+    const bool pattern = options_.pattern;
+    frame::Tag tag{.stream = source.stream, .sequence = source.sequence, .stamp = now};
+    std::uint32_t next_size = source.next_size;
+    std::uint64_t bytes = 0;
+    for (std::uint16_t i = 0; i < count; ++i) {
+        rte_mbuf* packet = packets[i];
+        const std::uint16_t size = sizes[next_size];
+        frame::write(rte_pktmbuf_mtod(packet, std::uint8_t*), size, headers[next_size], tag, pattern);
+        packet->data_len = size;
+        packet->pkt_len = size;
+        bytes += size;
+        ++tag.sequence;
+        if (++next_size == size_count) {
+            next_size = 0;
+        }
+    }
+    source.sequence = tag.sequence;
+    source.next_size = next_size;
+    return bytes;
+}
+
 std::uint16_t GeneratorPort::receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) {
     Source& source = sources_[qid];
     if (source.traffic.load(std::memory_order_relaxed) != source.current) [[unlikely]] {
@@ -129,21 +157,8 @@ std::uint16_t GeneratorPort::receive(std::uint16_t qid, rte_mbuf** packets, std:
         }
         return 0;
     }
-    std::uint64_t bytes = 0;
-    for (std::uint16_t i = 0; i < count; ++i) {
-        const std::uint16_t size = traffic->shape.frame_sizes[source.next_size];
-        const frame::Tag tag{.stream = source.stream, .sequence = source.sequence++, .stamp = now};
-        frame::write(rte_pktmbuf_mtod(packets[i], std::uint8_t*), size, traffic->headers[source.next_size], tag,
-                     options_.pattern);
-        packets[i]->data_len = size;
-        packets[i]->pkt_len = size;
-        bytes += size;
-        if (++source.next_size == traffic->shape.frame_sizes.size()) {
-            source.next_size = 0;
-        }
-    }
+    source.stats.bytes += make_frames(source, *traffic, packets, count, now);
     source.stats.packets += count;
-    source.stats.bytes += bytes;
     ++source.stats.batches;
     source.made.store(source.sequence, std::memory_order_release);
     return count;

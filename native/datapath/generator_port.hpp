@@ -91,6 +91,9 @@ class GeneratorPort final : public Port {
     };
 
     static void adopt(Source& source);
+    // Returns their bytes.
+    std::uint64_t make_frames(Source& source, const Traffic& traffic, rte_mbuf** packets, std::uint16_t count,
+                              std::uint64_t now) const;
 
     Options options_;
     Shape shape_;

@@ -39,6 +39,9 @@ class Ledger {
 
     // Not to be called when full.
     void append(std::uint32_t packets, std::uint64_t bytes, std::uint64_t submitted_at) {
+        if (end_ == returned_ && end_ == claimed_) {
+            end_ = returned_ = claimed_ = 0; // an empty ledger starts over where the cache is warm
+        }
         slots_[end_++ & mask_] = {
             .remaining = packets, .given_up = false, .bytes = bytes, .submitted_at = submitted_at};
         in_flight_ += packets;

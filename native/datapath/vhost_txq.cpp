@@ -105,19 +105,30 @@ std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t bytes, 
 
 std::uint64_t VhostTxq::check_lengths(Batch& batch) {
     std::uint64_t bytes = 0;
+    bool all_filled = true;
+    for (std::uint16_t i = 0; i < batch.count; ++i) {
+        const std::uint32_t length = batch.packets[i]->pkt_len;
+        bytes += length;
+        all_filled &= length != 0;
+    }
+    if (!all_filled) [[unlikely]] {
+        drop_zero_length(batch);
+    }
+    return bytes;
+}
+
+void VhostTxq::drop_zero_length(Batch& batch) {
     std::uint16_t kept = 0;
     for (std::uint16_t i = 0; i < batch.count; ++i) {
         rte_mbuf* packet = batch.packets[i];
-        if (packet->pkt_len == 0) [[unlikely]] {
+        if (packet->pkt_len != 0) {
+            batch.packets[kept++] = packet;
+        } else {
             rte_pktmbuf_free(packet);
             stats_.drop(Drop::zero_length, 1);
-            continue;
         }
-        bytes += packet->pkt_len;
-        batch.packets[kept++] = packet;
     }
     batch.count = kept;
-    return bytes;
 }
 
 void VhostTxq::drop_rest(Batch& batch, std::uint16_t from, Drop reason) {
@@ -169,6 +180,8 @@ std::uint32_t VhostTxq::poll() {
     rte_mbuf* returned[Async::max_poll];
     const std::uint16_t count = Async::poll(vid, vring(), returned, Async::max_poll, *channel_);
     if (count > 0) {
+        rte_pktmbuf_free_bulk(returned, count); // the oldest of mbufs_: vhost keeps the order
+        mbufs_.forget_oldest(count);
         take_back(count);
     }
     return count;
@@ -176,7 +189,6 @@ std::uint32_t VhostTxq::poll() {
 
 void VhostTxq::take_back(std::uint32_t packets) {
     const auto returned = ledger_.take_back(packets);
-    mbufs_.free_oldest(packets);
     *completions_ += packets;
     stats_.completed += returned.completed;
     stats_.late_completions += returned.late;
@@ -191,6 +203,7 @@ void VhostTxq::take_handed_back() {
     }
     const std::uint32_t packets = std::min(handed_back_.load(std::memory_order_acquire), ledger_.outstanding());
     handed_back_.fetch_sub(packets, std::memory_order_relaxed);
+    mbufs_.free_oldest(packets);
     take_back(packets);
 }
 

@@ -67,6 +67,7 @@ class VhostTxq {
     [[nodiscard]] std::uint16_t vring() const { return static_cast<std::uint16_t>(2 * qid_); }
     // Drops empty packets; returns the bytes of the others.
     [[nodiscard]] std::uint64_t check_lengths(Batch& batch);
+    void drop_zero_length(Batch& batch);
     void drop_rest(Batch& batch, std::uint16_t from, Drop reason);
     // `bytes`: of the whole batch. Both return the packets that the guest's ring took.
     [[nodiscard]] std::uint16_t send_by_cpu(int vid, Batch& batch, std::uint64_t bytes);

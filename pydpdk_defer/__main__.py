@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`python -m pydpdk_defer` is the command `pydpdk-defer`."""
 
-import sys
-
-from pydpdk_defer.cli import main
+from pydpdk_defer.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

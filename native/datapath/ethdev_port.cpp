@@ -37,7 +37,7 @@ defer::WorkFunc EthdevPort::work_func() const {
     };
 }
 
-std::uint16_t EthdevPort::receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) {
+std::uint16_t EthdevPort::receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count, std::uint64_t now) {
     Rxq& rxq = rxqs_[qid];
     if (!receiving_.load(std::memory_order_acquire)) {
         rxq.was_on = false;
@@ -47,7 +47,6 @@ std::uint16_t EthdevPort::receive(std::uint16_t qid, rte_mbuf** packets, std::ui
         if (!rxq.pacer.limited()) {
             return count;
         }
-        const std::uint64_t now = rte_rdtsc();
         if (!rxq.was_on) {
             rxq.was_on = true;
             rxq.pacer.restart(now);

@@ -44,7 +44,8 @@ class EthdevPort final : public Port {
     void release_rxq(std::uint16_t qid) override { housekeep_rxq(qid); }
     void acquire_txq(std::uint16_t qid, std::uint64_t& completions) override { txqs_[qid].completions = &completions; }
     void release_txq(std::uint16_t qid) override;
-    [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) override;
+    [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
+                                        std::uint64_t now) override;
     [[nodiscard]] int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) override;
     void housekeep_rxq(std::uint16_t qid) override { rxqs_[qid].published.publish(rxqs_[qid].stats); }
     void housekeep_txq(std::uint16_t qid) override;

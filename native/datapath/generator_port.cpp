@@ -90,7 +90,7 @@ bool GeneratorPort::finished() const {
     });
 }
 
-void GeneratorPort::adopt(Source& source) {
+void GeneratorPort::adopt(Source& source, std::uint64_t now) {
     const Traffic* traffic = nullptr;
     do {
         traffic = source.traffic.load(std::memory_order_seq_cst);
@@ -101,7 +101,7 @@ void GeneratorPort::adopt(Source& source) {
     source.next_size = 0;
     if (traffic != nullptr) {
         source.pacer.set_rate(traffic->shape.rate_pps, rte_get_tsc_hz());
-        source.pacer.restart(rte_rdtsc());
+        source.pacer.restart(now);
     }
 }
 
@@ -133,16 +133,15 @@ std::uint64_t GeneratorPort::make_frames(Source& source, const Traffic& traffic,
     return bytes;
 }
 
-std::uint16_t GeneratorPort::receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) {
+std::uint16_t GeneratorPort::receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count, std::uint64_t now) {
     Source& source = sources_[qid];
     if (source.traffic.load(std::memory_order_relaxed) != source.current) [[unlikely]] {
-        adopt(source);
+        adopt(source, now);
     }
     const Traffic* traffic = source.current;
     if (traffic == nullptr) {
         return 0;
     }
-    const std::uint64_t now = rte_rdtsc();
     count = static_cast<std::uint16_t>(std::min<std::uint64_t>(count, traffic->end_sequence - source.sequence));
     if (source.pacer.limited()) {
         count = source.pacer.take(now, count, std::min(count, traffic->shape.burst));

@@ -56,7 +56,8 @@ class GeneratorPort final : public Port {
     // ---- owner ----
     void release_rxq(std::uint16_t qid) override { housekeep_rxq(qid); }
     void release_txq(std::uint16_t qid) override { housekeep_txq(qid); }
-    [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) override;
+    [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
+                                        std::uint64_t now) override;
     [[nodiscard]] int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) override;
     void housekeep_rxq(std::uint16_t qid) override;
     void housekeep_txq(std::uint16_t qid) override { sinks_[qid].published.publish(sinks_[qid].stats); }
@@ -90,7 +91,7 @@ class GeneratorPort final : public Port {
         Published<TxqStats> published;
     };
 
-    static void adopt(Source& source);
+    static void adopt(Source& source, std::uint64_t now);
     // Returns their bytes.
     std::uint64_t make_frames(Source& source, const Traffic& traffic, rte_mbuf** packets, std::uint16_t count,
                               std::uint64_t now) const;

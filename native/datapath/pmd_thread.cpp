@@ -126,7 +126,7 @@ void PmdThread::loop() {
     while (!stop_requested_.load(std::memory_order_relaxed)) {
         std::uint32_t received = 0;
         for (auto& input : inputs_) {
-            received += poll(input);
+            received += poll(input, last);
         }
         const std::uint64_t completions = completions_;
         const std::uint32_t finished = deferral_.do_iteration();
@@ -162,13 +162,13 @@ std::uint64_t PmdThread::do_all_work(std::uint64_t since) {
     }
 }
 
-std::uint32_t PmdThread::poll(Input& input) {
+std::uint32_t PmdThread::poll(Input& input, std::uint64_t now) {
     if (input.output == nullptr) {
-        return poll_unwired(input);
+        return poll_unwired(input, now);
     }
     // Packets are received right into the batch, which leaves before the next rxq is polled.
     Batch& batch = input.output->batch;
-    batch.count = input.port->receive(input.qid, batch.packets, max_batch);
+    batch.count = input.port->receive(input.qid, batch.packets, max_batch, now);
     const std::uint32_t received = batch.count;
     if (received > 0) {
         stats_.rx_packets += received;
@@ -177,9 +177,9 @@ std::uint32_t PmdThread::poll(Input& input) {
     return received;
 }
 
-std::uint32_t PmdThread::poll_unwired(Input& input) {
+std::uint32_t PmdThread::poll_unwired(Input& input, std::uint64_t now) {
     rte_mbuf* packets[max_batch];
-    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch);
+    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch, now);
     rte_pktmbuf_free_bulk(packets, count);
     stats_.rx_packets += count;
     stats_.unwired_drops += count;

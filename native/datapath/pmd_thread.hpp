@@ -65,8 +65,8 @@ class PmdThread {
     void acquire_queues();
     void release_queues();
     void loop();
-    [[nodiscard]] std::uint32_t poll(Input& input);
-    [[nodiscard]] std::uint32_t poll_unwired(Input& input);
+    [[nodiscard]] std::uint32_t poll(Input& input, std::uint64_t now);
+    [[nodiscard]] std::uint32_t poll_unwired(Input& input, std::uint64_t now);
     void flush(Output& output);
     // Charges its cycles from `since` on, and returns when it ended.
     std::uint64_t do_all_work(std::uint64_t since);

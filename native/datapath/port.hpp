@@ -54,8 +54,9 @@ class Port {
     virtual void release_rxq(std::uint16_t /*qid*/) {}
     virtual void acquire_txq(std::uint16_t /*qid*/, std::uint64_t& /*completions*/) {}
     virtual void release_txq(std::uint16_t /*qid*/) {}
-    // Up to `count` packets, at most max_batch. They are the caller's.
-    [[nodiscard]] virtual std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) = 0;
+    // Up to `count` packets, at most max_batch. They are the caller's. `now`: TSC, as the caller read it last.
+    [[nodiscard]] virtual std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
+                                                std::uint64_t now) = 0;
     // Takes all packets of the batch and empties it. 0: finished. -EINPROGRESS: work_func() finishes it.
     // `tx_packets` grows by the packets that were not dropped.
     [[nodiscard]] virtual int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) = 0;

@@ -55,7 +55,8 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     void release_rxq(std::uint16_t qid) override { rxqs_[qid].release(); }
     void acquire_txq(std::uint16_t qid, std::uint64_t& completions) override { txqs_[qid].acquire(completions); }
     void release_txq(std::uint16_t qid) override { txqs_[qid].release(); }
-    [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) override {
+    [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
+                                        std::uint64_t /*now*/) override {
         return rxqs_[qid].receive(packets, count);
     }
     [[nodiscard]] int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) override {

@@ -2,23 +2,29 @@
 """The command `pydpdk-defer`: one module a verb, none of them with logic that Python users would miss."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-__all__ = ["main"]
+from pydpdk_defer import __version__, dpdk_compiled
+from pydpdk_defer.cli import devices, guest, run
+from pydpdk_defer.cli._common import print_error
+from pydpdk_defer.errors import DeferError, TopologyError
+
+__all__ = ["command", "main"]
+
+
+def command() -> NoReturn:
+    """The process `pydpdk-defer`: one verb, then the end, which no late Ctrl-C turns into something else."""
+    status = main()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit status: 0 fine, 1 the run failed or found a fault, 2 wrong use."""
-    try:
-        from pydpdk_defer import __version__, dpdk_compiled
-        from pydpdk_defer.cli import devices, guest, run
-        from pydpdk_defer.cli._common import print_error
-        from pydpdk_defer.errors import DeferError, TopologyError
-    except OSError as error:  # the native part does not fit the installed DPDK
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
     parser = argparse.ArgumentParser(
         prog="pydpdk-defer",
         description="A vhost-user datapath on DPDK whose copies a DMA engine makes.",

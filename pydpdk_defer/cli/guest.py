@@ -78,15 +78,15 @@ def run(args: argparse.Namespace) -> int:
                 guest.run(args.duration, args.packets, until=lambda: live() or stopped(), notify=_say)
         finally:
             guest.close()
-    stats = guest.stats()
-    if args.json != "-":
-        print(stats, flush=True)
-    if args.json is not None:
-        write_json(args.json, stats.to_dict())
-    faults = stats.faults()
-    for fault in faults:
-        print(f"error: {fault}", file=sys.stderr)
-    return 1 if faults else 0
+        stats = guest.stats()
+        if args.json != "-":
+            print(stats, flush=True)
+        if args.json is not None:
+            write_json(args.json, stats.to_dict())
+        faults = stats.faults()
+        for fault in faults:
+            print(f"error: {fault}", file=sys.stderr)
+        return 1 if faults else 0
 
 
 def _check_target(target: str | None) -> None:

@@ -55,11 +55,14 @@ def run(args: argparse.Namespace) -> int:
             if not stopped():
                 show = _Live(datapath, args.interval, args.quiet)
                 datapath.run(args.duration, args.packets, until=lambda: show() or stopped())
-        final = datapath.snapshot()
+        return _report(datapath.snapshot(), args.json)
+
+
+def _report(final: Snapshot, json_target: str | None) -> int:
     faults = final.faults(stopped=True)
-    if args.json:
-        write_json(args.json, {**final.to_dict(), "faults": faults})
-    if args.json != "-":
+    if json_target:
+        write_json(json_target, {**final.to_dict(), "faults": faults})
+    if json_target != "-":
         print(final)
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)

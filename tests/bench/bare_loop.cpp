@@ -45,9 +45,9 @@ struct Result {
 };
 
 std::uint16_t send(const Slice& slice, rte_mbuf** packets, std::uint16_t count) {
-    const std::uint16_t taken =
-        slice.dma_id < 0 ? rte_vhost_enqueue_burst(slice.vid, 0, packets, count)
-                         : rte_vhost_submit_enqueue_burst(slice.vid, 0, packets, count, slice.dma_id, 0);
+    const std::uint16_t taken = slice.dma_id < 0
+                                    ? rte_vhost_enqueue_burst(slice.vid, 0, packets, count)
+                                    : rte_vhost_submit_enqueue_burst(slice.vid, 0, packets, count, slice.dma_id, 0);
     const std::uint16_t mine = slice.dma_id < 0 ? 0 : taken;
     rte_pktmbuf_free_bulk(packets + mine, count - mine);
     return taken;
@@ -122,8 +122,8 @@ PYBIND11_MODULE(_bare_loop, m) {
     m.doc() = "A bare loop over librte_vhost, for the benchmark";
     m.def(
         "run",
-        [](int vid, int dma_id, std::string pool, std::uint16_t frame_size, double rate_pps,
-           unsigned milliseconds, unsigned core) {
+        [](int vid, int dma_id, std::string pool, std::uint16_t frame_size, double rate_pps, unsigned milliseconds,
+           unsigned core) {
             const Slice slice{.vid = vid,
                               .dma_id = static_cast<std::int16_t>(dma_id),
                               .pool = std::move(pool),
@@ -145,8 +145,8 @@ PYBIND11_MODULE(_bare_loop, m) {
             d["busy_cycles"] = result.busy_cycles;
             return d;
         },
-        py::kw_only(), py::arg("vid"), py::arg("dma_id"), py::arg("pool"), py::arg("frame_size"),
-        py::arg("rate_pps"), py::arg("milliseconds"), py::arg("core"),
+        py::kw_only(), py::arg("vid"), py::arg("dma_id"), py::arg("pool"), py::arg("frame_size"), py::arg("rate_pps"),
+        py::arg("milliseconds"), py::arg("core"),
         "Send frames for a while; dma_id -1 copies by CPU. Returns packets taken, cycles, and cycles of busy "
         "rounds.");
 }

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import _bare_loop
 from guest_process import guest
+from summary import spread
 
 from pydpdk_defer import Datapath, Topology, _native
 
@@ -112,12 +113,6 @@ def in_turn(bench: Bench, size: int, rate_pps: float, rounds: int) -> dict[tuple
         for key in order if number % 2 == 0 else reversed(order):
             slices[key].append(candidates[key](key[1], size, rate_pps))
     return slices
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return {"median": round(middle, 4), "q1": round(low, 4), "q3": round(high, 4)}
 
 
 def measure(bench: Bench, size: int, rounds: int) -> dict[str, Any]:

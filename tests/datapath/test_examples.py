@@ -29,6 +29,5 @@ def test_the_example_runs(folder: Path, path: Path) -> None:
         role = "sink" if "file" in tables["port"] else "verify"
         with Guest(folder, folder / "vm0.sock", *arguments, role=role) as guest:
             figures = run.result()
-            report = guest.result()
-    assert dropped(figures, "vm0") == 0
-    assert report["received"] == txq_sum(figures, "vm0", "completed") == FRAMES
+            report = guest.report()
+    assert report["received"] == txq_sum(figures, "vm0", "completed") == FRAMES - dropped(figures, "vm0") > 0

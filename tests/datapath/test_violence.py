@@ -93,8 +93,8 @@ def test_the_socket_of_a_killed_datapath_is_no_obstacle(folder: Path) -> None:
         Run(folder, topology(socket), "--packets", "1000", "--wait-guest", "60") as run,
         Guest(folder, socket) as guest,
     ):
-        run.result()
-        assert guest.result()["received"] == 1000
+        figures = run.result()
+        assert guest.report()["received"] == txq_sum(figures, "vm0", "completed") > 0
 
 
 def test_a_second_datapath_on_a_live_socket_is_refused_and_harms_nothing(folder: Path) -> None:
@@ -108,5 +108,5 @@ def test_a_second_datapath_on_a_live_socket_is_refused_and_harms_nothing(folder:
             assert str(socket) in second.stderr
             assert "Traceback" not in second.stderr
         with Guest(folder, socket) as guest:
-            run.result()
-            assert guest.result()["received"] == 20000
+            figures = run.result()
+            assert guest.report()["received"] == txq_sum(figures, "vm0", "completed") > 0

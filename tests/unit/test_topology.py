@@ -115,6 +115,7 @@ def test_defaults() -> None:
                 "kind": "generator",
                 "frame_size": 64,
                 "rate_pps": 0,
+                "burst": 1,
                 "queues": 1,
                 "pattern": True,
                 "src_mac": "02:00:00:00:00:01",

@@ -113,6 +113,11 @@ build() {
     mapfile -t requires < <("$venv/bin/python" -c \
         'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")')
     "$venv/bin/pip" install -v --disable-pip-version-check "${requires[@]}" >>"$log" 2>&1 || show_failure "installing build tools"
+    # ninja goes by dates, and a package's headers keep old ones: what was compiled against another DPDK must not stay.
+    local dpdk
+    dpdk=$(pkg-config --modversion libdpdk)
+    if [[ -f build/dpdk-version && $(<build/dpdk-version) != "$dpdk" ]]; then rm -rf build/cp*; fi
+    printf '%s\n' "$dpdk" >build/dpdk-version
     CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)} \
         "$venv/bin/pip" install -v --disable-pip-version-check --no-build-isolation \
         --config-settings="cmake.define.PYDPDK_DEFER_WERROR=$strict" "$target" >>"$log" 2>&1 || show_failure "the build"

@@ -12,6 +12,7 @@ from pydpdk_defer.topology import EthdevPort, Topology
 
 __all__ = ["available_cpus", "control_cpus", "start", "stop"]
 
+_QUEUE = re.compile(r"-q\d+(?=,|$)")  # of a DMA device: the bus knows the device alone
 _PCI = re.compile(r"(?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]")
 
 
@@ -43,7 +44,7 @@ def start(topology: Topology) -> bool:
         share_memory=False,
         telemetry=True,
         pci=options.pci,
-        allowed_devices=[d for d in devices if options.pci and _PCI.match(d)],
+        allowed_devices=[_QUEUE.sub("", device) for device in devices if options.pci and _PCI.match(device)],
         control_cpus=control_cpus(available_cpus(), (pmd.core for pmd in topology.pmd)),
         file_prefix=options.file_prefix or f"pydpdk_defer_{os.getpid()}",
         extra_args=list(options.extra_args),

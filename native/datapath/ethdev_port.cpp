@@ -103,7 +103,8 @@ int EthdevPort::send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets)
     } else {
         txq.stats.completed += taken;
     }
-    (taken > 0 ? txq.stats.submit_cycles : txq.stats.wasted_cycles) += rte_rdtsc() - start;
+    txq.owner->now = rte_rdtsc();
+    (taken > 0 ? txq.stats.submit_cycles : txq.stats.wasted_cycles) += txq.owner->now - start;
     return result;
 }
 
@@ -117,7 +118,7 @@ std::uint32_t EthdevPort::poll(Txq& txq) {
     const auto returned = txq.ledger->take_back(outstanding - in_ring);
     txq.stats.completed += returned.completed;
     txq.stats.late_completions += returned.late;
-    *txq.completions += returned.completed + returned.late;
+    txq.owner->completions += returned.completed + returned.late;
     return returned.completed + returned.late;
 }
 
@@ -126,9 +127,10 @@ int EthdevPort::process_async(Txq& txq, bool force) {
         return 0;
     }
     if (!txq.ledger->oldest_done()) {
-        const std::uint64_t start = rte_rdtsc();
+        const std::uint64_t start = txq.owner->now;
         const std::uint32_t returned = poll(txq);
-        (returned > 0 ? txq.stats.complete_cycles : txq.stats.wasted_cycles) += rte_rdtsc() - start;
+        txq.owner->now = rte_rdtsc();
+        (returned > 0 ? txq.stats.complete_cycles : txq.stats.wasted_cycles) += txq.owner->now - start;
     }
     if (txq.ledger->oldest_done()) {
         txq.ledger->claim_oldest();
@@ -144,7 +146,7 @@ int EthdevPort::process_async(Txq& txq, bool force) {
 
 void EthdevPort::release_txq(std::uint16_t qid) {
     housekeep_txq(qid);
-    txqs_[qid].completions = &txqs_[qid].unread_completions;
+    txqs_[qid].owner = &txqs_[qid].control_side;
 }
 
 void EthdevPort::housekeep_txq(std::uint16_t qid) {

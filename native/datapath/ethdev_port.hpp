@@ -42,7 +42,7 @@ class EthdevPort final : public Port {
 
     // ---- owner ----
     void release_rxq(std::uint16_t qid) override { housekeep_rxq(qid); }
-    void acquire_txq(std::uint16_t qid, std::uint64_t& completions) override { txqs_[qid].completions = &completions; }
+    void acquire_txq(std::uint16_t qid, Owner& owner) override { txqs_[qid].owner = &owner; }
     void release_txq(std::uint16_t qid) override;
     [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
                                         std::uint64_t now) override;
@@ -63,8 +63,8 @@ class EthdevPort final : public Port {
         rte_ring* ring = nullptr; // of an asynchronous txq
         std::unique_ptr<Ledger> ledger;
         TxqStats stats;
-        std::uint64_t unread_completions = 0; // lent by the control side when it is the owner
-        std::uint64_t* completions = &unread_completions;
+        Owner control_side; // when no PMD thread owns the queue
+        Owner* owner = &control_side;
         Published<TxqStats> published;
     };
 

@@ -108,7 +108,7 @@ void PmdThread::acquire_queues() {
         input.port->acquire_rxq(input.qid);
     }
     for (auto& output : outputs_) {
-        output.port->acquire_txq(output.qid, completions_);
+        output.port->acquire_txq(output.qid, owner_);
     }
 }
 
@@ -122,53 +122,53 @@ void PmdThread::release_queues() {
 }
 
 void PmdThread::loop() {
-    std::uint64_t last = rte_rdtsc();
+    owner_.now = rte_rdtsc();
     while (!stop_requested_.load(std::memory_order_relaxed)) {
+        const Owner before = owner_;
         std::uint32_t received = 0;
         for (auto& input : inputs_) {
-            received += poll(input, last);
+            received += poll(input);
         }
-        const std::uint64_t completions = completions_;
         const std::uint32_t finished = deferral_.do_iteration();
-        std::uint64_t now = rte_rdtsc();
-        if (received > 0 || finished > 0 || completions != completions_) {
+        if (owner_.now == before.now) {
+            owner_.now = rte_rdtsc(); // no send and no check has read it
+        }
+        if (received > 0 || finished > 0 || owner_.completions != before.completions) {
             ++stats_.busy_iterations;
-            stats_.busy_cycles += now - last;
+            stats_.busy_cycles += owner_.now - before.now;
         } else {
-            stats_.idle_cycles += now - last;
+            stats_.idle_cycles += owner_.now - before.now;
         }
         if (++stats_.iterations % housekeeping_iterations == 0) {
-            now = do_all_work(now);
+            do_all_work();
             housekeep();
         }
-        last = now;
     }
-    do_all_work(rte_rdtsc());
+    do_all_work();
     housekeep();
 }
 
-// Waiting for an item in progress is idle time, as it is in the loop: a thread with nothing else to do would
-// wait as well.
-std::uint64_t PmdThread::do_all_work(std::uint64_t since) {
+// Waiting for an item in progress is idle time, as it is in the loop: a thread with nothing else to do would wait as
+// well.
+void PmdThread::do_all_work() {
     for (;;) {
-        const std::uint64_t completions = completions_;
+        const Owner before = owner_;
         const int result = deferral_.do_work();
-        const std::uint64_t now = rte_rdtsc();
-        (result == 0 || completions != completions_ ? stats_.busy_cycles : stats_.idle_cycles) += now - since;
-        since = now;
         if (result == -ENOENT) {
-            return now;
+            return;
         }
+        const bool moved = result == 0 || owner_.completions != before.completions;
+        (moved ? stats_.busy_cycles : stats_.idle_cycles) += owner_.now - before.now;
     }
 }
 
-std::uint32_t PmdThread::poll(Input& input, std::uint64_t now) {
+std::uint32_t PmdThread::poll(Input& input) {
     if (input.output == nullptr) {
-        return poll_unwired(input, now);
+        return poll_unwired(input);
     }
     // Packets are received right into the batch, which leaves before the next rxq is polled.
     Batch& batch = input.output->batch;
-    batch.count = input.port->receive(input.qid, batch.packets, max_batch, now);
+    batch.count = input.port->receive(input.qid, batch.packets, max_batch, owner_.now);
     const std::uint32_t received = batch.count;
     if (received > 0) {
         stats_.rx_packets += received;
@@ -177,9 +177,9 @@ std::uint32_t PmdThread::poll(Input& input, std::uint64_t now) {
     return received;
 }
 
-std::uint32_t PmdThread::poll_unwired(Input& input, std::uint64_t now) {
+std::uint32_t PmdThread::poll_unwired(Input& input) {
     rte_mbuf* packets[max_batch];
-    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch, now);
+    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch, owner_.now);
     rte_pktmbuf_free_bulk(packets, count);
     stats_.rx_packets += count;
     stats_.unwired_drops += count;

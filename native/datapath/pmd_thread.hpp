@@ -65,11 +65,10 @@ class PmdThread {
     void acquire_queues();
     void release_queues();
     void loop();
-    [[nodiscard]] std::uint32_t poll(Input& input, std::uint64_t now);
-    [[nodiscard]] std::uint32_t poll_unwired(Input& input, std::uint64_t now);
+    [[nodiscard]] std::uint32_t poll(Input& input);
+    [[nodiscard]] std::uint32_t poll_unwired(Input& input);
     void flush(Output& output);
-    // Charges its cycles from `since` on, and returns when it ended.
-    std::uint64_t do_all_work(std::uint64_t since);
+    void do_all_work();
     void housekeep();
 
     unsigned core_;
@@ -83,7 +82,7 @@ class PmdThread {
     std::vector<Output> outputs_;
     defer::Deferral deferral_;
     PmdStats stats_;
-    std::uint64_t completions_ = 0; // packets that engines handed back to this thread's txqs
+    Owner owner_;
 
     Published<PmdStats> published_;
 };

@@ -24,6 +24,12 @@ struct Batch {
     rte_mbuf* packets[max_batch];
 };
 
+// What the owner of queues lends to them.
+struct Owner {
+    std::uint64_t now = 0; // the TSC as somebody in this thread read it last: reading it costs as much as a check
+    std::uint64_t completions = 0; // packets that engines handed back
+};
+
 class Port {
   public:
     explicit Port(std::string name)
@@ -48,11 +54,10 @@ class Port {
     virtual void close() = 0;
 
     // ---- owner ----
-    // Ownership begins and ends. The owner of a txq lends a counter of its own: it grows by each packet that an engine
-    // hands back.
+    // Ownership begins and ends; what the owner lends lasts as long.
     virtual void acquire_rxq(std::uint16_t /*qid*/) {}
     virtual void release_rxq(std::uint16_t /*qid*/) {}
-    virtual void acquire_txq(std::uint16_t /*qid*/, std::uint64_t& /*completions*/) {}
+    virtual void acquire_txq(std::uint16_t /*qid*/, Owner& /*owner*/) {}
     virtual void release_txq(std::uint16_t /*qid*/) {}
     // Up to `count` packets, at most max_batch. They are the caller's. `now`: TSC, as the caller read it last.
     [[nodiscard]] virtual std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,

@@ -53,7 +53,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     // ---- owner ----
     void acquire_rxq(std::uint16_t qid) override { rxqs_[qid].acquire(); }
     void release_rxq(std::uint16_t qid) override { rxqs_[qid].release(); }
-    void acquire_txq(std::uint16_t qid, std::uint64_t& completions) override { txqs_[qid].acquire(completions); }
+    void acquire_txq(std::uint16_t qid, Owner& owner) override { txqs_[qid].acquire(owner); }
     void release_txq(std::uint16_t qid) override { txqs_[qid].release(); }
     [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
                                         std::uint64_t /*now*/) override {

@@ -33,16 +33,16 @@ void VhostTxq::configure(std::uint16_t qid, Engine engine, dpdk::DmaChannel* cha
     wanted_engine_.store(engine, std::memory_order_relaxed);
 }
 
-void VhostTxq::acquire(std::uint64_t& completions) {
+void VhostTxq::acquire(Owner& owner) {
     while (!lease_.try_acquire()) {
         rte_pause(); // the event thread is finishing a device in our absence: bounded
     }
-    completions_ = &completions;
+    owner_ = &owner;
 }
 
 void VhostTxq::release() {
     publish();
-    completions_ = &unread_completions_;
+    owner_ = &control_side_;
     lease_.release();
 }
 
@@ -75,7 +75,8 @@ int VhostTxq::send(Batch& batch, std::uint64_t& tx_packets) {
     }
     batch.count = 0;
     tx_packets += taken;
-    (taken > 0 ? stats_.submit_cycles : stats_.wasted_cycles) += rte_rdtsc() - start;
+    owner_->now = rte_rdtsc();
+    (taken > 0 ? stats_.submit_cycles : stats_.wasted_cycles) += owner_->now - start;
     stats_.batches += taken > 0;
     return taken > 0 && engine_ == Engine::dma ? -EINPROGRESS : 0;
 }
@@ -157,9 +158,10 @@ int VhostTxq::process_async(bool force) {
         return 0;
     }
     if (!ledger_.oldest_done()) {
-        const std::uint64_t start = rte_rdtsc();
+        const std::uint64_t start = owner_->now;
         const std::uint32_t returned = poll();
-        (returned > 0 ? stats_.complete_cycles : stats_.wasted_cycles) += rte_rdtsc() - start;
+        owner_->now = rte_rdtsc();
+        (returned > 0 ? stats_.complete_cycles : stats_.wasted_cycles) += owner_->now - start;
     }
     if (ledger_.oldest_done()) {
         ledger_.claim_oldest();
@@ -189,7 +191,7 @@ std::uint32_t VhostTxq::poll() {
 
 void VhostTxq::take_back(std::uint32_t packets) {
     const auto returned = ledger_.take_back(packets);
-    *completions_ += packets;
+    owner_->completions += packets;
     stats_.completed += returned.completed;
     stats_.late_completions += returned.late;
     stats_.bytes_dma += returned.bytes;
@@ -219,7 +221,7 @@ void VhostTxq::housekeep() {
 }
 
 bool VhostTxq::drain(unsigned timeout_ms) {
-    acquire(unread_completions_);
+    acquire(control_side_);
     const std::uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000 * timeout_ms;
     take_handed_back();
     while (ledger_.outstanding() > 0 && (poll() > 0 || rte_rdtsc() < deadline)) {
@@ -234,7 +236,7 @@ bool VhostTxq::drain(unsigned timeout_ms) {
 }
 
 void VhostTxq::abandon() {
-    acquire(unread_completions_);
+    acquire(control_side_);
     while (ledger_.unclaimed() > 0) {
         if (ledger_.oldest_done()) {
             ledger_.claim_oldest();

@@ -27,7 +27,7 @@ class VhostTxq {
     void configure(std::uint16_t qid, Engine engine, dpdk::DmaChannel* channel);
 
     // ---- owner ----
-    void acquire(std::uint64_t& completions);
+    void acquire(Owner& owner);
     void release();
     [[nodiscard]] int send(Batch& batch, std::uint64_t& tx_packets);
     // 0: the oldest send in progress is finished. -EINPROGRESS. -ETIMEDOUT: forced, and given up.
@@ -88,8 +88,8 @@ class VhostTxq {
     Ledger ledger_{max_in_flight};
     MbufFifo mbufs_{max_in_flight};
     TxqStats stats_;
-    std::uint64_t* completions_ = &unread_completions_;
-    std::uint64_t unread_completions_ = 0; // lent by the control side when it is the owner
+    Owner* owner_ = &control_side_;
+    Owner control_side_; // when no PMD thread owns the queue
 
     VringLease lease_;
     std::atomic<std::uint32_t> handed_back_{

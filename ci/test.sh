@@ -125,7 +125,7 @@ attempt "quickstart: the first command of the README" ci/quickstart.sh
 pytest_pass "datapath, $(id -un), ordinary memory" tests/datapath "not soak" PYDPDK_DEFER_TEST_HUGEPAGES=0
 
 hugepages_name="datapath, hugepages"
-ordinary_name="datapath, ordinary user without capabilities, ordinary memory"
+ordinary_name="unit and datapath, ordinary user without capabilities, ordinary memory"
 if ! is_root; then
     say "skipped: $hugepages_name: only root can reserve hugepages and mount hugetlbfs"
     say "skipped: $ordinary_name: this user is one; only root can change to another"
@@ -142,7 +142,7 @@ else
     stage_for_ordinary_user
     if as_ordinary_user "$stage/.venv/bin/python" -c '' 2>/dev/null; then
         attempt "tests: $ordinary_name" as_ordinary_user PYDPDK_DEFER_TEST_HUGEPAGES=0 \
-            "$stage/.venv/bin/python" -m pytest tests/datapath -m "not slow and not soak" \
+            "$stage/.venv/bin/python" -m pytest tests/unit tests/datapath -m "not slow and not soak" \
             -p no:cacheprovider --junitxml="$stage/tmp/junit.xml"
         [[ ! -f $stage/tmp/junit.xml ]] || cp "$stage/tmp/junit.xml" "$results/ordinary-user.xml"
     else

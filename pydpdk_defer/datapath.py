@@ -210,7 +210,7 @@ class Datapath:
             ports={name: self._read_port(name, port) for name, port in parts.ports.items()},
             mempools={pool.name: Mempool(pool.size, pool.available) for pool in parts.pools},
             dma={
-                name: Dma(device.device, device.driver, device.is_hardware, **device.stats())
+                name: Dma(device.device, device.driver, device.is_hardware, device.out_of_use, **device.stats())
                 for name, device in parts.dma.items()
             },
             eal=Eal(dpdk_compiled(), dpdk_loaded(), self._hugepages),

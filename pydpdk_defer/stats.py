@@ -138,13 +138,17 @@ class Mempool(_Record):
 
 @dataclass(frozen=True)
 class Dma(_Record):
-    """A DMA device and its own counters, in copies. `is_hardware` is false for software that plays one."""
+    """A DMA device and its own counters, in copies.
 
-    levels = frozenset({"device", "driver", "is_hardware"})
+    `is_hardware` is false for software that plays one; `out_of_use`: it did not finish a copy, and was stopped.
+    """
+
+    levels = frozenset({"device", "driver", "is_hardware", "out_of_use"})
 
     device: str
     driver: str
     is_hardware: bool
+    out_of_use: bool
     submitted: int
     completed: int
     errors: int
@@ -200,6 +204,11 @@ class Snapshot(_Record):
                 )
             if stopped and txq.in_flight:
                 found.append(f"port {name} txq {qid}: {txq.in_flight} packets are still in flight")
+        found += [
+            f"dma {name}: {dma.device} did not finish a copy in time: it was stopped, and its packets are given up"
+            for name, dma in self.dma.items()
+            if dma.out_of_use
+        ]
         if stopped:
             found += [
                 f"mempool {name}: {pool.size - pool.available} of {pool.size} mbufs did not come back"

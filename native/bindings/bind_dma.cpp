@@ -23,7 +23,7 @@ void register_dma(py::module_& m) {
         .def_property_readonly("ring_size", &Device::ring_size)
         .def_property_readonly("max_channels", &Device::max_channels)
         .def_property_readonly("numa_node", &Device::numa_node)
-        .def("out_of_use", [](Device& self, std::uint16_t channel) { return self.channel(channel).out_of_use.load(); })
+        .def_property_readonly("out_of_use", &Device::out_of_use)
         .def("stats", [](const Device& self) {
             const auto stats = self.stats();
             py::dict d;
@@ -32,22 +32,6 @@ void register_dma(py::module_& m) {
             d["errors"] = stats.errors;
             return d;
         });
-    m.def("list_dma_devices", [] {
-        py::list result;
-        for (const auto& device : dpdk::list_dma_devices()) {
-            py::dict d;
-            d["name"] = device.name;
-            d["driver"] = device.driver;
-            d["is_hardware"] = device.is_hardware;
-            d["numa_node"] = device.numa_node;
-            d["max_vchans"] = device.max_vchans;
-            d["min_desc"] = device.min_desc;
-            d["max_desc"] = device.max_desc;
-            d["capabilities"] = device.capabilities;
-            result.append(d);
-        }
-        return result;
-    });
 }
 
 } // namespace bindings

@@ -2,6 +2,7 @@
 // A DMA device (DPDK dmadev) made ready for vhost.
 #include "dpdk/dma_device.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -19,20 +20,6 @@ namespace {
 // librte_vhost keeps its table of DMA devices at this size and does not check the index.
 constexpr int vhost_max_dma_devices = RTE_DMADEV_DEFAULT_MAX;
 
-// dmadev has these names too, but only from 23.11 on as a function that applications may call.
-constexpr std::pair<std::uint64_t, const char*> capability_names[] = {
-    {RTE_DMA_CAPA_MEM_TO_MEM, "mem2mem"},
-    {RTE_DMA_CAPA_MEM_TO_DEV, "mem2dev"},
-    {RTE_DMA_CAPA_DEV_TO_MEM, "dev2mem"},
-    {RTE_DMA_CAPA_DEV_TO_DEV, "dev2dev"},
-    {RTE_DMA_CAPA_SVA, "sva"},
-    {RTE_DMA_CAPA_SILENT, "silent"},
-    {RTE_DMA_CAPA_HANDLES_ERRORS, "handles_errors"},
-    {RTE_DMA_CAPA_OPS_COPY, "copy"},
-    {RTE_DMA_CAPA_OPS_COPY_SG, "copy_sg"},
-    {RTE_DMA_CAPA_OPS_FILL, "fill"},
-};
-
 // What a device of this name is called by dmadev: itself, or its first queue ("0000:6a:01.0" ->
 // "0000:6a:01.0-q0").
 std::int16_t find_dma_device(const std::string& device) {
@@ -43,8 +30,11 @@ std::int16_t find_dma_device(const std::string& device) {
 
 std::string known_devices() {
     std::string names;
-    for (const auto& device : list_dma_devices()) {
-        names += (names.empty() ? "" : ", ") + device.name;
+    for (int id = rte_dma_next_dev(0); id >= 0; id = rte_dma_next_dev(static_cast<std::int16_t>(id + 1))) {
+        rte_dma_info info{};
+        if (rte_dma_info_get(static_cast<std::int16_t>(id), &info) == 0) {
+            names += (names.empty() ? "" : ", ") + std::string(info.dev_name);
+        }
     }
     return names.empty() ? "none" : names;
 }
@@ -188,31 +178,9 @@ DmaStats DmaDevice::stats() const {
     return {.submitted = stats.submitted, .completed = stats.completed, .errors = stats.errors};
 }
 
-std::vector<DmaDeviceInfo> list_dma_devices() {
-    std::vector<DmaDeviceInfo> devices;
-    for (int id = rte_dma_next_dev(0); id >= 0; id = rte_dma_next_dev(static_cast<std::int16_t>(id + 1))) {
-        rte_dma_info info{};
-        if (rte_dma_info_get(static_cast<std::int16_t>(id), &info) != 0) {
-            continue;
-        }
-        const std::string name = info.dev_name;
-        const auto identity = identify_device(name);
-        DmaDeviceInfo device{.name = name,
-                             .driver = identity.driver,
-                             .is_hardware = identity.bus != "vdev" && !identity.bus.empty(),
-                             .numa_node = info.numa_node,
-                             .max_vchans = info.max_vchans,
-                             .min_desc = info.min_desc,
-                             .max_desc = info.max_desc,
-                             .capabilities = {}};
-        for (const auto& [bit, text] : capability_names) {
-            if ((info.dev_capa & bit) != 0) {
-                device.capabilities.emplace_back(text);
-            }
-        }
-        devices.push_back(std::move(device));
-    }
-    return devices;
+bool DmaDevice::out_of_use() const {
+    return std::any_of(channels_.begin(), channels_.end(),
+                       [](const DmaChannel& channel) { return channel.out_of_use.load(std::memory_order_relaxed); });
 }
 
 } // namespace dpdk

@@ -46,6 +46,8 @@ class DmaDevice {
     [[nodiscard]] std::uint16_t max_channels() const { return max_channels_; }
     [[nodiscard]] int numa_node() const { return numa_node_; }
     [[nodiscard]] DmaChannel& channel(std::uint16_t index) { return channels_.at(index); }
+    // A channel hung, and the device was stopped for it.
+    [[nodiscard]] bool out_of_use() const;
     // Summed over the channels.
     [[nodiscard]] DmaStats stats() const;
 
@@ -67,19 +69,5 @@ class DmaDevice {
     std::vector<DmaChannel> channels_;
     DmaStats last_stats_;
 };
-
-struct DmaDeviceInfo {
-    std::string name;
-    std::string driver;
-    bool is_hardware = false;
-    int numa_node = -1;
-    std::uint16_t max_vchans = 0;
-    std::uint16_t min_desc = 0;
-    std::uint16_t max_desc = 0;
-    std::vector<std::string> capabilities;
-};
-
-// Every dmadev this process has.
-std::vector<DmaDeviceInfo> list_dma_devices();
 
 } // namespace dpdk

@@ -34,18 +34,12 @@ struct LibrteVhostAsync {
     }
 
     // As poll, also for a vring that is switched off.
-    static std::uint16_t drain(int vid, std::uint16_t vring, rte_mbuf** packets, std::uint16_t count,
-                               const DmaChannel& channel) {
-        return rte_vhost_clear_queue(vid, vring, packets, count, channel.dev_id, channel.vchan);
-    }
-
     static std::uint16_t drain_in_callback(int vid, std::uint16_t vring, rte_mbuf** packets, std::uint16_t count,
                                            const DmaChannel& channel) {
         return rte_vhost_clear_queue_thread_unsafe(vid, vring, packets, count, channel.dev_id, channel.vchan);
     }
 
-    // Packets in flight; -1: busy or not attached.
-    static int in_flight(int vid, std::uint16_t vring) { return rte_vhost_async_get_inflight(vid, vring); }
+    // Packets in flight; -1: not attached.
     static int in_flight_in_callback(int vid, std::uint16_t vring) {
         return rte_vhost_async_get_inflight_thread_unsafe(vid, vring);
     }

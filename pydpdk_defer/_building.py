@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pydpdk_defer import _native
 from pydpdk_defer._frame_sizes import schedule
+from pydpdk_defer.errors import EalError
 from pydpdk_defer.plan import Plan, make_plan
 from pydpdk_defer.topology import EthdevPort, GeneratorPort, Topology, VhostPort
 
@@ -15,6 +16,7 @@ __all__ = ["Parts", "build"]
 _MBUFS_IN_CACHE = 512  # of one thread, at most
 _MBUFS_IN_FLIGHT = 1024  # of one vhost txq: a vring of the usual sizes, full
 _MBUFS_AT_HAND = 2048
+_USUAL_DATA_ROOM = 2048  # what drivers count on that receive into buffers of a size of their own (net_af_packet)
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Parts:
 def build(topology: Topology, parts: Parts) -> None:
     """Fill `parts`; what was built before an error is in it. PMD threads are made, not started."""
     plan = make_plan(topology)
-    parts.pools.append(_native.Mempool("mbufs", mbufs_needed(topology), topology.largest_frame))
+    parts.pools.append(_mempool(topology))
     for name, device in topology.dma.items():
         parts.dma[name] = _native.DmaDevice(
             name=name,
@@ -81,6 +83,15 @@ def build(topology: Topology, parts: Parts) -> None:
                 iteration_delay=topology.deferral.iteration_delay,
             )
         )
+
+
+def _mempool(topology: Topology) -> _native.Mempool:
+    data_room_bytes = max(_USUAL_DATA_ROOM, topology.largest_frame)
+    try:
+        return _native.Mempool("mbufs", mbufs_needed(topology), data_room_bytes)
+    except EalError as error:
+        text = f"eal.memory_mb = {topology.eal.memory_mb}: {error.strerror}"
+        raise EalError(text, error.errno, error.hint) from error
 
 
 def mbufs_needed(topology: Topology) -> int:

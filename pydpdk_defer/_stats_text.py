@@ -66,6 +66,13 @@ def table(snapshot: "Snapshot") -> str:
         if count
     ]
     lines += ["", "Drops by reason", *drops] if drops else ["", "Drops by reason: none"]
+    missed = [
+        f"  {name}:{qid}  {rxq.rate_missed} packets were due by its rate_pps, and the thread was too late to make them"
+        for name, port in snapshot.ports.items()
+        for qid, rxq in enumerate(port.rxqs)
+        if rxq.rate_missed
+    ]
+    lines += ["", "Rate missed", *missed] if missed else []
     vhost = [(name, port) for name, port in snapshot.ports.items() if port.kind == "vhost"]
     if vhost:
         lines += ["", "Bytes moved by"]

@@ -7,9 +7,21 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 from pydpdk_defer._topology_faults import fault
-from pydpdk_defer._topology_sections import PmdThread, Port, VhostPort
+from pydpdk_defer._topology_sections import DmaDevice, EalOptions, PmdThread, Port, VhostPort
 
-__all__ = ["core_faults", "socket_faults"]
+__all__ = ["core_faults", "dma_faults", "eal_faults", "socket_faults"]
+
+# What this package gives EAL itself, and what ends the process or makes it wait for another.
+_OWN_OPTIONS = {
+    **dict.fromkeys(("-l", "--lcores", "-c"), "cores follow from pmd"),
+    **dict.fromkeys(("-m", "--socket-mem"), "eal.memory_mb says that"),
+    **dict.fromkeys(("--no-huge", "--in-memory", "--huge-unlink"), "eal.hugepages says that"),
+    **dict.fromkeys(("--no-pci", "-a", "--allow"), "eal.pci and the devices say that"),
+    "--file-prefix": "eal.file_prefix says that",
+    "--iova-mode": "vhost's asynchronous copies need virtual addresses",
+    "--proc-type": "a datapath is a primary process",
+    **dict.fromkeys(("-h", "--help", "-v", "--version"), "it would end the process"),
+}
 
 
 def core_faults(pmds: tuple[PmdThread, ...], available_cpus: Set[int]) -> Iterator[str]:
@@ -18,6 +30,27 @@ def core_faults(pmds: tuple[PmdThread, ...], available_cpus: Set[int]) -> Iterat
         if pmd.core not in available_cpus:
             text = f"no core that this process may use; it may use {_ranges(available_cpus)}"
             yield fault(f"pmd[{at}].core", text, pmd.core)
+
+
+def eal_faults(eal: EalOptions) -> Iterator[str]:
+    """A line for each further EAL option that is not the user's to give."""
+    for at, argument in enumerate(eal.extra_args):
+        reason = _OWN_OPTIONS.get(argument.partition("=")[0])
+        if reason:
+            yield fault(f"eal.extra_args[{at}]", f"{reason}; leave it out", argument)
+
+
+def dma_faults(devices: Mapping[str, DmaDevice], available_cpus: Set[int]) -> Iterator[str]:
+    """A line for each dma_skeleton whose arguments its driver would pass over without a word."""
+    for name, dma in devices.items():
+        device, *arguments = dma.device.split(",")
+        for argument in arguments if device.startswith("dma_skeleton") else []:
+            key, _, value = argument.partition("=")
+            if key != "lcore":
+                yield fault(f"dma.{name}.device", f"dma_skeleton knows no argument {key!r}; it has: lcore", dma.device)
+            elif not value.isdecimal() or int(value) not in available_cpus:
+                text = f"lcore is no CPU that this process may use; it may use {_ranges(available_cpus)}"
+                yield fault(f"dma.{name}.device", text, dma.device)
 
 
 def socket_faults(ports: Mapping[str, Port]) -> Iterator[str]:

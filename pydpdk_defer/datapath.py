@@ -2,6 +2,7 @@
 """A topology made real: EAL, memory, DMA devices, ports and PMD threads, brought up and taken down in order."""
 
 import atexit
+import os
 import time
 from collections.abc import Callable
 from errno import EALREADY, EINVAL, ETIMEDOUT
@@ -11,6 +12,7 @@ from typing import Literal, Self
 from pydpdk_defer import _native, eal
 from pydpdk_defer._building import Parts, build
 from pydpdk_defer._loading import dpdk_compiled, dpdk_loaded
+from pydpdk_defer._signals import shielded
 from pydpdk_defer.errors import DeferError, EalError, VhostError
 from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Txq
 from pydpdk_defer.topology import Topology, VhostPort
@@ -55,27 +57,30 @@ class Datapath:
         if self._parts is not None or self._final is not None:
             raise EalError("this Datapath was started before", EALREADY, "DPDK starts once a process")
         self.topology.check_host(eal.available_cpus())
-        self._hugepages = eal.start(self.topology)
-        atexit.register(self.stop)
-        try:
-            self._parts = Parts()
-            build(self.topology, self._parts)
-            for thread in self._parts.pmds:
-                thread.start()
-        except BaseException:
-            self._take_down()
-            raise
-        self._up_since = time.monotonic()
+        with shielded() as interrupted:
+            self._hugepages = eal.start(self.topology)
+            atexit.register(self.stop)
+            os.register_at_fork(after_in_child=self._forget)
+            try:
+                self._parts = Parts()
+                build(self.topology, self._parts)
+                for thread in self._parts.pmds:
+                    thread.start()
+            except BaseException:
+                self._take_down()
+                raise
+            self._up_since = time.monotonic()
+            if interrupted():
+                self._take_down()
 
     def stop(self) -> None:
         """Take everything down; harmless when it is down. `snapshot` stays usable."""
-        if self._parts is None:
-            return
-        self._final = self._take_down()
+        with shielded():
+            if self._parts is not None:
+                self._take_down()
 
-    def _take_down(self) -> Snapshot | None:
-        parts, self._parts = self._parts, None
-        final = None
+    def _take_down(self) -> None:
+        parts = self._parts
         if parts is not None:
             parts.stop_traffic()
             for thread in parts.pmds:
@@ -84,11 +89,20 @@ class Datapath:
                 port.drain(_DRAIN_TIMEOUT_MS)
             for port in parts.ports.values():
                 port.close()
-            final = self._read(parts)
+            self._final = self._read(parts)
+            self._parts = None
             parts.release()
         eal.stop()
         atexit.unregister(self.stop)
-        return final
+
+    def _forget(self) -> None:
+        """In a forked child: the datapath is the parent's. Here it has no threads, and must never be taken down."""
+        if self._parts is not None:
+            import ctypes
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._parts))
+            self._parts = None
+        atexit.unregister(self.stop)
 
     def __enter__(self) -> Self:
         self.start()
@@ -119,6 +133,7 @@ class Datapath:
                     f"port {port}: no guest came to {options.socket} within {timeout:g} s",
                     ETIMEDOUT,
                     f"start one: pydpdk-defer guest {options.socket}"
+                    + (f" --queues {options.queues}" if options.queues > 1 else "")
                     + (" --server" if options.mode == "client" else ""),
                 )
             time.sleep(_TICK_SECONDS)

@@ -67,6 +67,8 @@ class Deferral:
         """
         if not callable(work_func):
             raise TypeError(f"work_func must be callable, not {work_func!r}")
+        if not isinstance(qid, int) or isinstance(qid, bool):
+            raise TypeError(f"qid must be a whole number, not {qid!r}")
         if not 0 <= qid <= 0xFFFF:
             raise ValueError(f"qid must be from 0 to 65535, not {qid}")
         self._engine.defer(work_func, port, qid)
@@ -75,7 +77,8 @@ class Deferral:
         """Check the oldest item once.
 
         0: it left the ring, done or dropped. `-errno.EINPROGRESS`: it stays at the head. `-errno.ENOENT`: there
-        is none. An exception of the work function passes through, and the item stays.
+        is none. An exception of the work function passes through; the item stays, unless it was forced: then it
+        leaves as dropped. A work function may defer more, but not do work itself: that is a `RuntimeError`.
         """
         return self._engine.do_work()
 

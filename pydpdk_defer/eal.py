@@ -5,8 +5,10 @@ import atexit
 import os
 import re
 from collections.abc import Iterable
+from errno import EADDRINUSE
 
 from pydpdk_defer._loading import native
+from pydpdk_defer.errors import EalError
 from pydpdk_defer.host import hugepages, memory, runtime_dir
 from pydpdk_defer.topology import EthdevPort, Topology
 
@@ -36,6 +38,12 @@ def start(topology: Topology) -> bool:
     use_hugepages = hugepages.choose(options.hugepages, options.memory_mb)
     memory.check(options.memory_mb, use_hugepages)
     runtime_dir.ensure()
+    if options.file_prefix and runtime_dir.of_prefix(options.file_prefix).exists():
+        raise EalError(
+            f'eal.file_prefix = "{options.file_prefix}": {runtime_dir.of_prefix(options.file_prefix)} is there already',
+            EADDRINUSE,
+            "another DPDK process uses this prefix, or a killed one left the folder: choose another, or remove it",
+        )
     devices = [dma.device for dma in topology.dma.values()]
     devices += [port.device for port in topology.port.values() if isinstance(port, EthdevPort)]
     native.eal_start(

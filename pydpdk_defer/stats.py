@@ -79,12 +79,17 @@ class Pmd(_Record):
 
 @dataclass(frozen=True)
 class Rxq(_Record):
-    """A receive queue; `no_mbufs` counts polls that found no free mbuf."""
+    """A receive queue.
+
+    `no_mbufs` counts polls that found no free mbuf, `rate_missed` packets that were due by the rate asked for and
+    that the thread was too late to make.
+    """
 
     packets: int
     bytes: int
     batches: int
     no_mbufs: int
+    rate_missed: int
 
 
 @dataclass(frozen=True)

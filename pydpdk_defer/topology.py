@@ -21,7 +21,7 @@ from pydpdk_defer import _toml
 from pydpdk_defer._topology_checks import Parts, link_faults, parts_without_faults, peers
 from pydpdk_defer._topology_faults import shape_faults
 from pydpdk_defer._topology_fields import RxqRef, did_you_mean, listed
-from pydpdk_defer._topology_host import core_faults, socket_faults
+from pydpdk_defer._topology_host import core_faults, dma_faults, eal_faults, socket_faults
 from pydpdk_defer._topology_sections import (
     DeferralOptions,
     DmaDevice,
@@ -153,7 +153,12 @@ class Topology(Section):
         the cores of the PMD threads, and for each vhost port that its socket's folder exists, and in server
         mode can be written and holds nothing but a socket of that name.
         """
-        faults = [*core_faults(self.pmd, available_cpus), *socket_faults(self.port)]
+        faults = [
+            *eal_faults(self.eal),
+            *dma_faults(self.dma, available_cpus),
+            *core_faults(self.pmd, available_cpus),
+            *socket_faults(self.port),
+        ]
         if faults:
             raise TopologyError("\n".join(faults))
 

@@ -31,6 +31,7 @@ py::dict rxq_stats(const Port& port, std::uint16_t qid) {
     d["bytes"] = stats.bytes;
     d["batches"] = stats.batches;
     d["no_mbufs"] = stats.no_mbufs;
+    d["rate_missed"] = stats.rate_missed;
     return d;
 }
 

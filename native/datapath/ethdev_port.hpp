@@ -73,12 +73,12 @@ class EthdevPort final : public Port {
     static std::uint32_t poll(Txq& txq);
     void drop_what_is_left(std::uint16_t qid);
 
-    bool async_;
     std::atomic<bool> receiving_{false};
     std::shared_ptr<dpdk::Mempool> pool_;
     dpdk::Ethdev device_;
     std::vector<Rxq> rxqs_;
     std::vector<Txq> txqs_;
+    bool async_;
 };
 
 } // namespace datapath

@@ -145,6 +145,7 @@ std::uint16_t GeneratorPort::receive(std::uint16_t qid, rte_mbuf** packets, std:
     count = static_cast<std::uint16_t>(std::min<std::uint64_t>(count, traffic->end_sequence - source.sequence));
     if (source.pacer.limited()) {
         count = source.pacer.take(now, count, std::min(count, traffic->shape.burst));
+        source.stats.rate_missed = source.pacer.missed();
     }
     if (count == 0) {
         return 0;

@@ -21,7 +21,6 @@ class Ledger {
     struct Returned {
         std::uint32_t completed = 0; // packets
         std::uint32_t late = 0;      // packets of batches that were given up before
-        std::uint64_t bytes = 0;     // of the batches that became whole by this, late ones left out
     };
 
     // `batches`: how many it can hold, a power of two.
@@ -38,12 +37,11 @@ class Ledger {
     [[nodiscard]] std::uint32_t unclaimed() const { return end_ - claimed_; }
 
     // Not to be called when full.
-    void append(std::uint32_t packets, std::uint64_t bytes, std::uint64_t submitted_at) {
+    void append(std::uint32_t packets, std::uint64_t submitted_at) {
         if (end_ == returned_ && end_ == claimed_) {
             end_ = returned_ = claimed_ = 0; // an empty ledger starts over where the cache is warm
         }
-        slots_[end_++ & mask_] = {
-            .remaining = packets, .given_up = false, .bytes = bytes, .submitted_at = submitted_at};
+        slots_[end_++ & mask_] = {.remaining = packets, .given_up = false, .submitted_at = submitted_at};
         in_flight_ += packets;
     }
 
@@ -58,7 +56,6 @@ class Ledger {
             (batch.given_up ? result.late : result.completed) += part;
             (batch.given_up ? quarantined_ : in_flight_) -= part;
             if (batch.remaining == 0) {
-                result.bytes += batch.given_up ? 0 : batch.bytes;
                 ++returned_;
             }
         }
@@ -84,7 +81,6 @@ class Ledger {
     struct Batch {
         std::uint32_t remaining; // packets not handed back yet
         bool given_up;
-        std::uint64_t bytes;
         std::uint64_t submitted_at;
     };
 

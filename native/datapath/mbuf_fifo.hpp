@@ -30,6 +30,15 @@ class MbufFifo {
         write_ += count;
     }
 
+    // The bytes of the oldest `count` packets, at most count() of them.
+    [[nodiscard]] std::uint64_t bytes_of_oldest(std::uint32_t count) const {
+        std::uint64_t bytes = 0;
+        for (std::uint32_t i = 0; i < count; ++i) {
+            bytes += slots_[(read_ + i) & mask_]->pkt_len;
+        }
+        return bytes;
+    }
+
     // Frees the oldest `count`, at most count() of them.
     void free_oldest(std::uint32_t count) {
         const std::uint32_t start = read_ & mask_;

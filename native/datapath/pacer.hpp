@@ -27,6 +27,7 @@ class Pacer {
         }
         double due = late / cycles_per_packet_ + 1;
         if (due > max_backlog_packets) {
+            missed_ += due - max_backlog_packets;
             next_due_ = static_cast<double>(now) - max_backlog_packets * cycles_per_packet_;
             due = max_backlog_packets;
         }
@@ -35,12 +36,16 @@ class Pacer {
         return taken;
     }
 
+    // Packets that were due and are not caught up with any more.
+    [[nodiscard]] std::uint64_t missed() const { return static_cast<std::uint64_t>(missed_); }
+
     // Gives back what was taken and not used.
     void give_back(std::uint16_t packets) { next_due_ -= packets * cycles_per_packet_; }
 
   private:
     double cycles_per_packet_ = 0;
     double next_due_ = 0;
+    double missed_ = 0;
 };
 
 } // namespace datapath

@@ -30,8 +30,9 @@ inline constexpr std::array<std::string_view, drop_reasons> drop_names{"no_guest
 struct RxqStats {
     std::uint64_t packets = 0;
     std::uint64_t bytes = 0;
-    std::uint64_t batches = 0;  // polls that brought packets
-    std::uint64_t no_mbufs = 0; // polls that found no free mbuf
+    std::uint64_t batches = 0;     // polls that brought packets
+    std::uint64_t no_mbufs = 0;    // polls that found no free mbuf
+    std::uint64_t rate_missed = 0; // packets that were due by the rate asked for, and were never made or polled
 };
 
 struct TxqStats {
@@ -42,7 +43,7 @@ struct TxqStats {
     std::uint64_t quarantined = 0;      // given up, and their mbufs not handed back yet
     std::uint64_t late_completions = 0; // given up, and handed back since
     std::uint64_t batches = 0;          // sends that the ring took something of
-    std::uint64_t bytes_dma = 0;        // bytes of completed packets, by the engine that moved them
+    std::uint64_t bytes_dma = 0;        // bytes of completed and late packets, by the engine that moved them
     std::uint64_t bytes_cpu = 0;
     std::uint64_t submit_cycles = 0;   // in sends that the ring took something of
     std::uint64_t complete_cycles = 0; // in checks that brought completions back

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <rte_mbuf.h>
+#include <rte_pause.h>
 #include <rte_vhost.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ class VhostRxq {
     // ---- owner ----
     void acquire() {
         while (!lease_.try_acquire()) {
+            rte_pause(); // the event thread takes the place of a missing owner for a moment
         }
     }
     void release() {

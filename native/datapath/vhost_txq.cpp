@@ -64,7 +64,7 @@ int VhostTxq::send(Batch& batch, std::uint64_t& tx_packets) {
         } else if (!channel_usable()) {
             reason = Drop::dma_stopped;
         } else {
-            taken = send_by_dma(vid, batch, bytes, start);
+            taken = send_by_dma(vid, batch, start);
             if (taken < batch.count && rte_dma_burst_capacity(channel_->dev_id, channel_->vchan) == 0) {
                 reason = Drop::dma_ring_full;
             }
@@ -90,7 +90,7 @@ std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint64_t bytes) 
     return taken;
 }
 
-std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t bytes, std::uint64_t now) {
+std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t now) {
     if (ledger_.full() || mbufs_.room() < batch.count) {
         return 0;
     }
@@ -98,7 +98,7 @@ std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t bytes, 
     if (taken == 0) {
         return 0;
     }
-    ledger_.append(taken, bytes - bytes_from(batch, taken), now);
+    ledger_.append(taken, now);
     mbufs_.push(batch.packets, taken);
     stats_.submitted += taken;
     return taken;
@@ -182,6 +182,9 @@ std::uint32_t VhostTxq::poll() {
     rte_mbuf* returned[Async::max_poll];
     const std::uint16_t count = Async::poll(vid, vring(), returned, Async::max_poll, *channel_);
     if (count > 0) {
+        for (std::uint16_t i = 0; i < count; ++i) {
+            stats_.bytes_dma += returned[i]->pkt_len;
+        }
         rte_pktmbuf_free_bulk(returned, count); // the oldest of mbufs_: vhost keeps the order
         mbufs_.forget_oldest(count);
         take_back(count);
@@ -194,7 +197,6 @@ void VhostTxq::take_back(std::uint32_t packets) {
     owner_->completions += packets;
     stats_.completed += returned.completed;
     stats_.late_completions += returned.late;
-    stats_.bytes_dma += returned.bytes;
 }
 
 // What the event thread drained may include packets of a submit that this thread has yet to write down, or of
@@ -205,6 +207,7 @@ void VhostTxq::take_handed_back() {
     }
     const std::uint32_t packets = std::min(handed_back_.load(std::memory_order_acquire), ledger_.outstanding());
     handed_back_.fetch_sub(packets, std::memory_order_relaxed);
+    stats_.bytes_dma += mbufs_.bytes_of_oldest(packets);
     mbufs_.free_oldest(packets);
     take_back(packets);
 }

@@ -69,9 +69,9 @@ class VhostTxq {
     [[nodiscard]] std::uint64_t check_lengths(Batch& batch);
     void drop_zero_length(Batch& batch);
     void drop_rest(Batch& batch, std::uint16_t from, Drop reason);
-    // `bytes`: of the whole batch. Both return the packets that the guest's ring took.
+    // Both return the packets that the guest's ring took. `bytes`: of the whole batch.
     [[nodiscard]] std::uint16_t send_by_cpu(int vid, Batch& batch, std::uint64_t bytes);
-    [[nodiscard]] std::uint16_t send_by_dma(int vid, Batch& batch, std::uint64_t bytes, std::uint64_t now);
+    [[nodiscard]] std::uint16_t send_by_dma(int vid, Batch& batch, std::uint64_t now);
     [[nodiscard]] bool change_engine(Engine wanted);
     std::uint32_t poll();
     void take_back(std::uint32_t packets);

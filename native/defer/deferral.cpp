@@ -34,7 +34,8 @@ int Deferral::do_work() {
         return 0;
     }
     ++stats_.work_in_progress;
-    if (++item.attempts <= config_.attempt_limit) {
+    if (item.attempts < config_.attempt_limit) {
+        ++item.attempts;
         return -EINPROGRESS;
     }
     const int forced = item.work_func(item.port, item.qid, true);

@@ -28,6 +28,7 @@ enum class State { never, running, ended };
 
 struct Process {
     State state = State::never;
+    pid_t pid = 0; // a forked child has the memory of a running EAL, and none of its threads
     std::vector<std::string> arguments;
     std::vector<char*> argv; // EAL may reorder it and keeps the pointers
     std::string runtime_dir;
@@ -122,13 +123,13 @@ void remove_runtime_dir() {
     }
 }
 
-[[noreturn]] void throw_start_failed(int error_number) {
+[[noreturn]] void throw_start_failed(int error_number, bool has_extra_args) {
     std::string text = "EAL did not start";
     const auto lines = log::last_lines(6);
     for (const auto& line : lines) {
         text += "\n  " + line;
     }
-    std::string hint = "see the lines above";
+    std::string hint = has_extra_args ? "see the lines above, and check eal.extra_args" : "see the lines above";
     if (error_number == ENOMEM) {
         hint = "lower eal.memory_mb, free memory, or reserve hugepages";
     } else if (error_number == EACCES || error_number == EPERM) {
@@ -177,9 +178,10 @@ void Eal::start(const EalOptions& options) {
     p.runtime_dir = rte_eal_get_runtime_dir();
     if (result < 0) {
         remove_runtime_dir();
-        throw_start_failed(error_number);
+        throw_start_failed(error_number, !options.extra_args.empty());
     }
     p.state = State::running;
+    p.pid = getpid();
     if (!options.telemetry) {
         // Nothing lives in it: gone now, it cannot be left behind by a killed process.
         std::error_code ignored;
@@ -189,7 +191,7 @@ void Eal::start(const EalOptions& options) {
 
 void Eal::stop() {
     Process& p = process();
-    if (p.state != State::running) {
+    if (p.state != State::running || p.pid != getpid()) {
         return;
     }
     p.state = State::ended;

@@ -34,7 +34,7 @@ Ethdev::~Ethdev() {
 
 void Ethdev::fail(const std::string& step, int result, const std::string& hint) const {
     std::string text =
-        "port." + port_name_ + ".device: " + step + " of '" + name_ + "' failed: " + rte_strerror(-result);
+        "port." + port_name_ + ".device: " + step + " of '" + options_.device + "' failed: " + rte_strerror(-result);
     for (const auto& line : log::last_lines(2)) {
         text += "\n  " + line;
     }
@@ -46,9 +46,8 @@ void Ethdev::open() {
         const int result = probe_device(options_.device);
         if (rte_eth_dev_get_port_by_name(name_.c_str(), &id_) != 0) {
             fail("probing", result < 0 ? result : -ENODEV,
-                 "name a vdev with its arguments (net_null0), or the PCI address of a NIC that is bound to "
-                 "vfio-pci, with "
-                 "eal.pci = true");
+                 "are the files and interfaces that it names there? A vdev is named with its arguments (net_null0), a "
+                 "NIC that is bound to vfio-pci by its PCI address, with eal.pci = true");
         }
     }
     open_ = true;

@@ -7,15 +7,22 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import ENOENT
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pydpdk_defer.errors import DeferError
 
-__all__ = ["print_error", "stop_signals", "write_json"]
+__all__ = ["check_json_target", "print_error", "stop_signals", "write_json"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def check_json_target(target: str | None) -> None:
+    """Not after an hour of measuring: a report needs a folder that is there. Raises `DeferError`."""
+    if target not in (None, "-") and not Path(str(target)).absolute().parent.is_dir():
+        raise DeferError(f"--json: the folder of {target} does not exist", ENOENT, "make it, or give another path")
 
 
 def write_json(target: str, data: Any) -> None:
@@ -43,7 +50,7 @@ def print_error(error: Exception) -> None:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT and SIGTERM into a flag: yields a function that says whether one came.
+    """Turn SIGINT, SIGTERM and SIGHUP into a flag: yields a function that says whether one came.
 
     Nothing is interrupted, so cleaning up belongs inside the context: a second Ctrl-C cannot break it there. In a
     thread other than the main one signals stay as they are.

@@ -4,11 +4,10 @@
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import Literal
 
 from pydpdk_defer.cli._arguments import positive_count, seconds
-from pydpdk_defer.cli._common import print_error, stop_signals, write_json
+from pydpdk_defer.cli._common import check_json_target, print_error, stop_signals, write_json
 from pydpdk_defer.guest import Guest
 
 __all__ = ["add_parser", "run"]
@@ -65,7 +64,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; return the exit status."""
     try:
-        _check_target(args.json)
+        check_json_target(args.json)
         guest = _make(args)
     except ValueError as error:
         print_error(error)
@@ -87,12 +86,6 @@ def run(args: argparse.Namespace) -> int:
         for fault in faults:
             print(f"error: {fault}", file=sys.stderr)
         return 1 if faults else 0
-
-
-def _check_target(target: str | None) -> None:
-    """Not after an hour of measuring: a report needs a folder that is there."""
-    if target not in (None, "-") and not Path(str(target)).absolute().parent.is_dir():
-        raise ValueError(f"--json: the folder of {target} does not exist")
 
 
 def _make(args: argparse.Namespace) -> Guest:

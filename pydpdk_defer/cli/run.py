@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pydpdk_defer._stats_text import live_line
 from pydpdk_defer.cli._arguments import positive_count, seconds
-from pydpdk_defer.cli._common import stop_signals, write_json
+from pydpdk_defer.cli._common import check_json_target, stop_signals, write_json
 from pydpdk_defer.datapath import Datapath
 from pydpdk_defer.stats import Snapshot
 from pydpdk_defer.topology import Topology
@@ -48,6 +48,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; return the exit status."""
     topology = Topology.load(args.topology)
+    check_json_target(args.json)
     with stop_signals() as stopped:
         datapath = Datapath(topology)
         with datapath:
@@ -60,10 +61,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(final: Snapshot, json_target: str | None) -> int:
     faults = final.faults(stopped=True)
+    if json_target != "-":
+        print(final, flush=True)
     if json_target:
         write_json(json_target, {**final.to_dict(), "faults": faults})
-    if json_target != "-":
-        print(final)
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     return 1 if faults else 0

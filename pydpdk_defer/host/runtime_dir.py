@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydpdk_defer.errors import EalError
 
-__all__ = ["ensure"]
+__all__ = ["ensure", "of_prefix"]
 
 _VARIABLE = "XDG_RUNTIME_DIR"
 
@@ -28,6 +28,12 @@ def ensure() -> None:
     if given and Path(given).is_dir() and os.access(given, os.W_OK | os.X_OK):
         return
     os.environ[_VARIABLE] = str(_private_folder(Path("/tmp"), os.geteuid()))
+
+
+def of_prefix(prefix: str) -> Path:
+    """The folder that DPDK will make for a file prefix. After `ensure`."""
+    root = "/var/run" if os.geteuid() == 0 else os.environ.get(_VARIABLE) or "/tmp"
+    return Path(root) / "dpdk" / prefix
 
 
 def _private_folder(parent: Path, uid: int) -> Path:

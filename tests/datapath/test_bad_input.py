@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import HUGEPAGES, topology
+from processes import HUGEPAGES, Process, topology
 
 from pydpdk_defer.topology import Topology
 
@@ -37,6 +37,18 @@ def run_text(folder: Path, text: str, *arguments: str) -> subprocess.CompletedPr
 def run_tables(folder: Path, tables: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
     return run_text(folder, Topology.from_dict(tables).to_toml(), *arguments)
 
+
+SLEEPER = """
+import sys
+import pydpdk_defer as pd
+from pydpdk_defer import _native
+port = {"vm0": {"kind": "vhost", "socket": sys.argv[1]}}
+tables = {"eal": {"memory_mb": 256, "hugepages": False, "file_prefix": "shared"}, "port": port}
+tables.update(pmd=[{"core": 1, "rxqs": ["vm0:0"]}], forward={"wires": [["vm0", "vm0"]]})
+with pd.Datapath(pd.Topology.from_dict(tables)):
+    print("up", _native.eal_runtime_dir(), flush=True)
+    sys.stdin.readline()
+"""
 
 GOOD = """
 [eal]
@@ -74,6 +86,10 @@ wires = [["src", "vm0"]]
         ("vm0.sock", "/proc/pydpdk/vm0.sock", ["port.vm0.socket", "/proc/pydpdk"]),
         ('dma = ["copier"]', 'dma = ["copyer"]', ["port.vm0.dma", "copyer", "copier"]),
         ("[forward]", "[forward", ["line"]),
+        ("lcore=0", "lcor=0", ["dma.copier.device", "lcor", "lcore"]),
+        ("lcore=0", "lcore=4096", ["dma.copier.device", "4096"]),
+        ("memory_mb = 256", 'extra_args = ["--help"]', ["eal.extra_args[0]", "--help"]),
+        ("memory_mb = 256", 'extra_args = ["--proc-type=secondary"]', ["eal.extra_args[0]", "primary"]),
     ],
 )
 def test_a_bad_topology_is_status_2(folder: Path, old: str, new: str, words: list[str]) -> None:
@@ -111,7 +127,7 @@ def test_an_ethdev_that_is_not_there(folder: Path) -> None:
 def test_a_pcap_that_is_not_there(folder: Path) -> None:
     device = f"net_pcap0,rx_pcap={folder / 'none.pcap'}"
     tables = topology(folder / "vm0.sock", port__src={"kind": "ethdev", "device": device})
-    assert_refused(run_tables(folder, tables), 1, "port.src.device", "net_pcap0")
+    assert_refused(run_tables(folder, tables), 1, "port.src.device", "none.pcap")
 
 
 def test_two_pmd_threads_on_one_dma_channel(folder: Path) -> None:
@@ -127,7 +143,7 @@ def test_two_pmd_threads_on_one_dma_channel(folder: Path) -> None:
 @pytest.mark.skipif(HUGEPAGES, reason="memory in hugepages grows while free ones are there")
 def test_too_little_memory(folder: Path) -> None:
     tables = topology(folder / "vm0.sock", eal__memory_mb=64, port__src__frame_size=16128)
-    assert_refused(run_tables(folder, tables), 1, "eal.memory_mb")
+    assert_refused(run_tables(folder, tables), 1, "eal.memory_mb = 64", "raise eal.memory_mb to")
 
 
 @pytest.mark.skipif(HUGEPAGES, reason="this pass has hugepages")
@@ -175,3 +191,19 @@ def test_help_is_there(arguments: list[str]) -> None:
     result = run_cli(*arguments)
     assert result.returncode == 0
     assert "usage:" in result.stdout
+
+
+def test_a_prefix_that_another_process_uses_is_left_alone(folder: Path) -> None:
+    with Process(folder, "sleeper", [sys.executable, "-c", SLEEPER, str(folder / "one.sock")]) as sleeper:
+        sleeper.wait_for_text("up")
+        runtime = Path(sleeper.stdout.split()[1])
+        tables = topology(folder / "vm0.sock", eal__file_prefix="shared")
+        assert_refused(run_tables(folder, tables), 1, "eal.file_prefix", "shared", str(runtime))
+        assert runtime.is_dir()
+        sleeper.tell()
+        assert sleeper.finish() == 0
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_run(folder: Path) -> None:
+    result = run_tables(folder, topology(folder / "vm0.sock"), "--json", str(folder / "none" / "x.json"))
+    assert_refused(result, 1, "--json", "none")

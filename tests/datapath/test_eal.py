@@ -153,3 +153,57 @@ def test_a_failed_start_says_what_is_there(folder: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "eal.memory_mb = 1048576" in result.stdout
     assert "MB are available" in result.stdout
+
+
+def test_ctrl_c_at_any_time_is_an_orderly_end_from_python_too(folder: Path) -> None:
+    for delay_ms in (0, 40, 90, 200):
+        result = script(
+            folder,
+            f"""
+            import signal, threading, time
+            def interrupt():
+                time.sleep({delay_ms} / 1000)
+                for _ in range(3):
+                    os.kill(os.getpid(), signal.SIGINT)
+                    time.sleep(0.001)
+            dp = pd.Datapath(topology)
+            thread = threading.Thread(target=interrupt)
+            try:
+                thread.start()
+                with dp:
+                    dp.run(seconds=30)
+            except KeyboardInterrupt:
+                pass
+            for _ in range(10):
+                try:
+                    thread.join()
+                    dp.stop()
+                except KeyboardInterrupt:
+                    pass
+            if {delay_ms} == 200:
+                assert dp.snapshot().faults(stopped=True) == []
+            print("orderly")
+            """,
+        )
+        assert "orderly" in result.stdout or result.returncode in (1, 130), result
+
+
+def test_a_forked_child_leaves_the_parents_datapath_alone(folder: Path) -> None:
+    result = script(
+        folder,
+        """
+        import warnings
+        warnings.simplefilter("ignore")
+        with pd.Datapath(topology) as dp:
+            child = os.fork()
+            if child == 0:
+                sys.exit(0)
+            _, status = os.waitpid(child, 0)
+            assert status == 0, status
+            assert Path(_native.eal_runtime_dir()).is_dir()
+            assert Path(topology.port["vm0"].socket).exists()
+            dp.run(seconds=0.2)
+        assert dp.snapshot().faults(stopped=True) == []
+        """,
+    )
+    assert result.returncode == 0, result

@@ -23,7 +23,8 @@ def test_the_example_runs(folder: Path, path: Path) -> None:
     with Run(folder, tables, "--packets", str(FRAMES), "--duration", "60", "--wait-guest", "60") as run:
         if vhost is None:
             figures = run.result()
-            assert figures["pmds"][0]["work_done"] > 0
+            assert figures["pmds"][0]["work_done"] == figures["pmds"][0]["work_deferred"] > 0
+            assert figures["pmds"][0]["work_in_progress"] > 0
             return
         arguments = ["--queues", str(vhost["queues"])] + (["--server"] if vhost["mode"] == "client" else [])
         role = "sink" if "file" in tables["port"] else "verify"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The deferral machinery without DMA device and guest, on net_ring and net_null; and several PMD threads."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ def tables(port: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def test_net_null_finishes_at_once_and_defers_nothing(folder: Path) -> None:
-    with Run(folder, tables({"device": "net_null0"}), "--packets", "200000") as run:
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_net_null_finishes_at_once_and_defers_nothing(folder: Path, asynchronous: bool) -> None:
+    with Run(folder, tables({"device": "net_null0", "async": asynchronous}), "--packets", "200000") as run:
         figures = run.result()
     assert txq_sum(figures, "out", "completed") == 200000
     assert figures["pmds"][0]["work_deferred"] == 0
@@ -56,11 +58,12 @@ def test_net_ring_that_nobody_takes_from_is_forced_after_the_attempt_limit(folde
     assert pmd["work_in_progress"] == 51 * pmd["work_dropped"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="net_tap needs the right to make an interface")
 def test_async_on_a_device_that_cannot_tell_is_refused(folder: Path) -> None:
-    with Run(folder, tables({"device": "net_null0", "async": True}), "--duration", "1") as run:
+    with Run(folder, tables({"device": "net_tap0", "async": True}), "--duration", "1") as run:
         assert run.finish() == 1
         assert "port.out.async" in run.stderr
-        assert "net_null" in run.stderr
+        assert "net_tap" in run.stderr
         assert "async = false" in run.stderr
 
 
@@ -90,3 +93,10 @@ def test_frames_without_a_guest_are_dropped_and_counted(folder: Path) -> None:
         figures = run.result()
     assert figures["ports"]["out"]["txqs"][0]["drops"]["no_guest"] == 10000
     assert figures["pmds"][0]["tx_packets"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="net_af_packet needs the right to open raw sockets")
+def test_net_af_packet_on_the_loopback_interface(folder: Path) -> None:
+    with Run(folder, tables({"device": "net_af_packet0,iface=lo"}), "--packets", "2000") as run:
+        figures = run.result()
+    assert txq_sum(figures, "out", "completed") > 0

@@ -131,6 +131,37 @@ def test_an_exception_passes_through_and_the_item_stays() -> None:
     assert counters(engine) == (1, 0, 0, 1, 0)
 
 
+def test_an_exception_of_a_forced_call_passes_through_and_the_item_leaves() -> None:
+    engine = Deferral(attempt_limit=1)
+    engine.defer(lambda port, qid, force: 1 // 0 if force else -EINPROGRESS, None, 0)
+    assert engine.do_work() == -EINPROGRESS
+    with pytest.raises(ZeroDivisionError):
+        engine.do_work()
+    assert counters(engine) == (1, 2, 0, 0, 1)
+
+
+def test_a_work_function_may_defer_more_but_not_do_work() -> None:
+    engine = Deferral(ring_size=4)
+
+    def defers_more(port: object, qid: int, force: bool) -> int:
+        Send().defer_to(engine)
+        return 0
+
+    engine.defer(defers_more, None, 0)
+    assert engine.do_all_work() == 2
+    engine.defer(lambda port, qid, force: engine.do_work(), None, 0)
+    with pytest.raises(RuntimeError, match="a work function cannot do work itself"):
+        engine.do_work()
+    assert engine.pending == 1
+
+
+def test_an_answer_that_is_no_number_is_refused() -> None:
+    engine = Deferral()
+    engine.defer(lambda port, qid, force: None, None, 0)  # type: ignore[arg-type,return-value]
+    with pytest.raises(TypeError, match="work_func must answer with a whole number, not None"):
+        engine.do_work()
+
+
 @pytest.mark.parametrize("ring_size", [2, 4, 128])
 @pytest.mark.parametrize("seed", range(5))
 def test_it_does_what_the_design_says_over_random_operations(ring_size: int, seed: int) -> None:

@@ -27,7 +27,7 @@ def snapshot(seconds: float = 1.0, queue: Txq | None = None, available: int = 10
         seconds=seconds,
         tsc_hz=10**9,
         pmds=(Pmd(core=1, **{name: pmd.get(name, 0) for name in names}),),
-        ports={"vm0": PortCounters("vhost", "dma", 1, 0, (Rxq(0, 0, 0, 0),), (queue or txq(),))},
+        ports={"vm0": PortCounters("vhost", "dma", 1, 0, (Rxq(0, 0, 0, 0, 0),), (queue or txq(),))},
         mempools={"mbufs": Mempool(100, available)},
         dma={"copier": Dma("dma_skeleton0", "dma_skeleton", False, False, 0, 0, 0)},
         eal=Eal("22.11.11", "22.11.11", False),

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Ends that nobody planned: guests killed in full flight, Ctrl-C in full flight, killed datapaths."""
 
+import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 from processes import Guest, Process, Run, topology, txq_sum, wait_until
+
+from pydpdk_defer.host import runtime_dir
 
 
 def _in_full_flight(run: Run) -> bool:
@@ -84,10 +88,11 @@ def test_a_signal_while_waiting_for_a_guest_ends_the_run(folder: Path) -> None:
 
 def test_the_socket_of_a_killed_datapath_is_no_obstacle(folder: Path) -> None:
     socket = folder / "vm0.sock"
-    # net_null stands for the source: only the socket matters here.
-    with Run(folder, topology(socket, eal__file_prefix="killed"), name="killed") as killed:
+    prefix = f"killed_{os.getpid()}"
+    with Run(folder, topology(socket, eal__file_prefix=prefix), name="killed") as killed:
         killed.wait_until_listening(socket)
         killed.finish(signal.SIGKILL)
+    shutil.rmtree(runtime_dir.of_prefix(prefix))  # nobody can clean up after a SIGKILL but who sent it
     assert socket.exists()
     with (
         Run(folder, topology(socket), "--packets", "1000", "--wait-guest", "60") as run,

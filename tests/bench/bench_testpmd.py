@@ -10,6 +10,7 @@ read the quartiles with the median.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from summary import spread
 
 from pydpdk_defer import Topology
+from pydpdk_defer.host import runtime_dir
 
 PMD_CORE = 1
 GUEST_CORE = 0
@@ -55,8 +57,11 @@ def testpmd(folder: Path, socket: str, size: int, hugepages: bool) -> Iterator[N
     command = ["dpdk-testpmd", "-l", f"{GUEST_CORE},{PMD_CORE}", *memory, "-m", "256", "--no-pci", "--no-telemetry"]
     command += ["--file-prefix", folder.name, "--vdev", f"net_vhost0,iface={socket},queues=1", "--"]
     command += ["--forward-mode=txonly", f"--txpkts={size}", "--total-num-mbufs=8192", "--no-mlockall"]
-    with running([*command, "--no-flush-rx", "--stats-period=1", "--auto-start"]):
-        yield
+    try:
+        with running([*command, "--no-flush-rx", "--stats-period=1", "--auto-start"]):
+            yield
+    finally:
+        shutil.rmtree(runtime_dir.of_prefix(folder.name), ignore_errors=True)  # which testpmd leaves
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from signal import SIGINT, Signals
 from types import TracebackType
 from typing import Any, Self
 
+from pydpdk_defer.host import runtime_dir
 from pydpdk_defer.topology import Topology
 
 HUGEPAGES = os.environ.get("PYDPDK_DEFER_TEST_HUGEPAGES") == "1"
@@ -180,6 +181,7 @@ class Testpmd(Process):
     __test__ = False
 
     def __init__(self, folder: Path, socket: Path) -> None:
+        self._prefix = f"testpmd_{os.getpid()}"
         memory = ["--in-memory", "--single-file-segments"] if HUGEPAGES else ["--no-huge", "--no-shconf"]
         super().__init__(
             folder,
@@ -195,12 +197,18 @@ class Testpmd(Process):
                     "-m",
                     "256",
                 ),
-                *("--no-pci", "--no-telemetry", "--file-prefix", f"testpmd_{os.getpid()}"),
+                *("--no-pci", "--no-telemetry", "--file-prefix", self._prefix),
                 *("--vdev", f"net_virtio_user0,path={socket},queue_size=1024", "--", "-i"),
                 *("--forward-mode=rxonly", "--auto-start", "--no-flush-rx", "--total-num-mbufs=16384"),
                 "--no-mlockall",
             ],
         )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        shutil.rmtree(runtime_dir.of_prefix(self._prefix), ignore_errors=True)  # which testpmd leaves
 
     def received(self) -> int:
         """Stop forwarding, quit, and read the statistics."""

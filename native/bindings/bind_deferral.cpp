@@ -23,11 +23,16 @@ class PythonDeferral {
         if (working_ && engine_.pending() + 1 == engine_.config().ring_size) {
             throw std::runtime_error("the work ring is full, and a work function cannot do work to make room");
         }
+        const std::uint64_t deferred = engine_.stats().work_deferred;
         calls_.push_back({this, std::move(work_func), std::move(port)});
         try {
             run([&] { engine_.defer(&PythonDeferral::call, &calls_.back(), qid); }, true);
         } catch (...) {
-            calls_.pop_back();
+            // An error of the work that made room, after which the item was appended all the same, must not take its
+            // call away.
+            if (engine_.stats().work_deferred == deferred) {
+                calls_.pop_back();
+            }
             throw;
         }
     }

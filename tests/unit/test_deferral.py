@@ -140,6 +140,18 @@ def test_an_exception_of_a_forced_call_passes_through_and_the_item_leaves() -> N
     assert counters(engine) == (1, 2, 0, 0, 1)
 
 
+def test_an_error_while_room_is_made_costs_no_item() -> None:
+    engine = Deferral(ring_size=2, attempt_limit=1)
+    engine.defer(lambda port, qid, force: 1 // 0 if force else -EINPROGRESS, None, 0)
+    last = Send()
+    with pytest.raises(ZeroDivisionError):
+        last.defer_to(engine, 9)
+    assert engine.pending == 1
+    assert engine.do_work() == 0
+    assert last.calls == [(9, False)]
+    assert counters(engine) == (2, 2, 1, 1, 1)
+
+
 def test_a_work_function_may_defer_more_but_not_do_work() -> None:
     engine = Deferral(ring_size=4)
 

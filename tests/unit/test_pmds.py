@@ -31,8 +31,8 @@ def installed(eal: Path) -> Plugins:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder for plug-ins whose path is no longer than the one compiled into librte_eal."""
-    path = Path(tempfile.mkdtemp(prefix="pd-"))
+    """A folder for plug-ins whose path is no longer than the one compiled into librte_eal, whatever TMPDIR says."""
+    path = Path(tempfile.mkdtemp(prefix="pd-", dir="/tmp"))
     (path / "pmds").mkdir()
     yield path / "pmds"
     shutil.rmtree(path)

@@ -78,9 +78,7 @@ def build(topology: Topology, parts: Parts) -> None:
                 core=pmd.core,
                 inputs=[(parts.ports[port], qid, output) for port, qid, output in pmd.inputs],
                 outputs=[(parts.ports[port], qid) for port, qid in pmd.outputs],
-                ring_size=topology.deferral.ring_size,
-                attempt_limit=topology.deferral.attempt_limit,
-                iteration_delay=topology.deferral.iteration_delay,
+                **topology.deferral.model_dump(),
             )
         )
 

@@ -99,7 +99,16 @@ _PMD_HEAD = (
     "busy cycles",
     "cycles/packet",
 )
-_WORK_HEAD = ("core", "deferred", "done", "dropped", "in-progress checks", "checks/item", "ring full")
+_WORK_HEAD = (
+    "core",
+    "deferred",
+    "done",
+    "dropped",
+    "in-progress checks",
+    "checks/item",
+    "ring full",
+    "longest stall",
+)
 _TXQ_HEAD = (
     "txq",
     "submitted",
@@ -110,6 +119,8 @@ _TXQ_HEAD = (
     "submit",
     "complete",
     "cycles/packet",
+    "in flight p50",
+    "p99",
 )
 
 
@@ -135,6 +146,7 @@ def _work_row(pmd: "Pmd") -> tuple[str, ...]:
         str(pmd.work_in_progress),
         f"{(pmd.work_in_progress + pmd.work_done) / pmd.work_done:.2f}" if pmd.work_done else "-",
         str(pmd.work_ring_full),
+        f"{pmd.longest_stall_us:.0f} us",
     )
 
 
@@ -149,6 +161,7 @@ def _txq_row(name: str, qid: int, txq: "Txq") -> tuple[str, ...]:
         _per(txq.submit_cycles, txq.submitted),
         _per(txq.complete_cycles, txq.completed),
         _per(txq.submit_cycles + txq.complete_cycles, txq.completed),
+        *(f"{txq.in_flight_time.percentile_us(p):.1f} us" if txq.in_flight_time.count else "-" for p in (50, 99)),
     )
 
 

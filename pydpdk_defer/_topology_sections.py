@@ -180,15 +180,24 @@ class PmdThread(Section):
 class DeferralOptions(Section):
     """`[deferral]`: the engine around every PMD thread's work ring.
 
-    `policy`: the order of deferred work, `"fifo"`. `ring_size`: slots, a power of two from 2 to 65536, of
-    which one stays free. `attempt_limit`: checks of one work item before it is forced, 1 to 4294967295.
-    `iteration_delay`: iterations that an item must be old before it is checked, 0 to 255.
+    `policy`: which items an item in progress holds up, `"fifo"`: all that came after it, or `"per_queue"`: those of
+    its own txq. `ring_size`: slots, a power of two from 2 to 65536, of which one stays free; with `"per_queue"` each
+    txq has so many. `attempt_limit`: checks of one work item before it is forced, 1 to 4294967295.
+    `iteration_delay`: iterations that an item must be old before it is checked, 0 to 255. `paced`: an item is not
+    checked before its copies can be done, by what was learned of its channel. `deadline_us`: microseconds after which
+    an item in progress is forced, 0 (none) to 4294967295. `on_full`: what a send does that finds the ring full,
+    `"wait"` or `"drop"`. `max_stall_us`: the longest that a thread waits for sends in progress in one place, 1 to
+    4294967295.
     """
 
-    policy: Annotated[Literal["fifo"], one_of("fifo")] = "fifo"
+    policy: Annotated[Literal["fifo", "per_queue"], one_of("fifo", "per_queue")] = "fifo"
     ring_size: Annotated[int, whole(2, 65536, power_of_two=True)] = 128
     attempt_limit: Annotated[int, whole(1, 2**32 - 1)] = 1000
     iteration_delay: Annotated[int, whole(0, 255)] = 0
+    paced: Flag = False
+    deadline_us: Annotated[int, whole(0, 2**32 - 1)] = 0
+    on_full: Annotated[Literal["wait", "drop"], one_of("wait", "drop")] = "wait"
+    max_stall_us: Annotated[int, whole(1, 2**32 - 1)] = 100_000
 
 
 class ForwardOptions(Section):

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from errno import EALREADY, EINVAL, ETIMEDOUT
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydpdk_defer import _native, eal
 from pydpdk_defer._building import Parts, build
 from pydpdk_defer._loading import dpdk_compiled, dpdk_loaded
 from pydpdk_defer._signals import shielded
 from pydpdk_defer.errors import DeferError, EalError, VhostError
-from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Txq
+from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Times, Txq
 from pydpdk_defer.topology import Topology, VhostPort
 
 __all__ = ["Datapath"]
@@ -239,7 +239,7 @@ class Datapath:
             guest_connects=vhost.connects if vhost else 0,
             guest_disconnects=vhost.disconnects if vhost else 0,
             rxqs=tuple(Rxq(**port.rxq_stats(qid)) for qid in range(port.rxq_count)),
-            txqs=tuple(Txq(**port.txq_stats(qid)) for qid in range(port.txq_count)),
+            txqs=tuple(_txq(port.txq_stats(qid)) for qid in range(port.txq_count)),
         )
 
     def _running(self) -> Parts:
@@ -253,3 +253,7 @@ class Datapath:
             return port
         known = ", ".join(self.topology.needs_guest) or "none"
         raise ValueError(f"no vhost port {name!r}; vhost ports: {known}")
+
+
+def _txq(counters: dict[str, Any]) -> Txq:
+    return Txq(**counters | {"in_flight_time": Times(counters["in_flight_time"])})

@@ -6,7 +6,7 @@ A difference holds what counters grew by, and for levels (in flight, quarantined
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self, cast
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "PortCounters",
     "Rxq",
     "Snapshot",
+    "Times",
     "Txq",
 ]
 
@@ -57,9 +58,12 @@ def _difference(now: Any, before: Any) -> Any:
 
 @dataclass(frozen=True)
 class Pmd(_Record):
-    """A PMD thread. Cycles are TSC cycles; packets received, and handed to a port without being dropped there."""
+    """A PMD thread. Cycles are TSC cycles; packets received, and handed to a port without being dropped there.
 
-    levels = frozenset({"core"})
+    `longest_stall_us`: the longest time, since the start, that it waited for sends in progress outside its loop.
+    """
+
+    levels = frozenset({"core", "longest_stall_us"})
 
     core: int
     iterations: int
@@ -75,6 +79,7 @@ class Pmd(_Record):
     work_ring_full: int
     work_done: int
     work_dropped: int
+    longest_stall_us: float
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,9 @@ class Rxq(_Record):
     """A receive queue.
 
     `no_mbufs` counts polls that found no free mbuf, `rate_missed` packets that were due by the rate asked for and
-    that the thread was too late to make.
+    that the thread was too late to make. `processing_cycles` were spent in polls that brought packets and in sends of
+    these, `deferred_cycles` in checks of their sends in progress: of each send and check the part that its packets
+    were of the batch.
     """
 
     packets: int
@@ -90,6 +97,51 @@ class Rxq(_Record):
     batches: int
     no_mbufs: int
     rate_missed: int
+    processing_cycles: int
+    deferred_cycles: int
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long things took: whole nanoseconds, up to 3 % too many, and how many took so long."""
+
+    counts: Mapping[int, int]
+
+    def __sub__(self, before: Self) -> Self:
+        more = {ns: count - before.counts.get(ns, 0) for ns, count in self.counts.items()}
+        return type(self)({ns: count for ns, count in more.items() if count})
+
+    @property
+    def count(self) -> int:
+        """How many were counted."""
+        return sum(self.counts.values())
+
+    @property
+    def mean_us(self) -> float:
+        """0 when nothing was counted, as all times are then."""
+        return sum(ns * count for ns, count in self.counts.items()) / self.count / 1000 if self.counts else 0.0
+
+    def percentile_us(self, percent: float) -> float:
+        """The time that so many percent of all did not exceed."""
+        if not 0 <= percent <= 100:
+            raise ValueError(f"percent must be from 0 to 100, not {percent}")
+        seen = 0
+        for ns, count in sorted(self.counts.items()):
+            seen += count
+            if seen * 100 >= percent * self.count:
+                return ns / 1000
+        return 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        """The usual percentiles, in microseconds."""
+        return {
+            "count": self.count,
+            "mean_us": self.mean_us,
+            "p50_us": self.percentile_us(50),
+            "p99_us": self.percentile_us(99),
+            "p999_us": self.percentile_us(99.9),
+            "max_us": self.percentile_us(100),
+        }
 
 
 @dataclass(frozen=True)
@@ -98,7 +150,8 @@ class Txq(_Record):
 
     `quarantined` packets were given up and are still with the engine; `late_completions` were given up and came
     back since. `submit_cycles` were spent in sends that the far side took something of, `complete_cycles` in
-    checks that brought completions back, `wasted_cycles` in sends and checks that moved nothing.
+    checks that brought completions back, `wasted_cycles` in sends and checks that moved nothing. `in_flight_time`: of
+    each batch that was in progress, from its submit to the check that brought its last packet back.
     """
 
     levels = frozenset({"in_flight", "quarantined"})
@@ -115,6 +168,7 @@ class Txq(_Record):
     submit_cycles: int
     complete_cycles: int
     wasted_cycles: int
+    in_flight_time: Times
 
 
 @dataclass(frozen=True)
@@ -186,7 +240,7 @@ class Snapshot(_Record):
 
     def to_dict(self) -> dict[str, Any]:
         """The same as dictionaries and lists, ready for JSON."""
-        return cast(dict[str, Any], _plain(asdict(self)))
+        return cast(dict[str, Any], _plain(self))
 
     def txqs(self) -> Iterator[tuple[str, int, Txq]]:
         """Each transmit queue with its port's name and its number."""
@@ -229,6 +283,10 @@ class Snapshot(_Record):
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Times):
+        return value.to_dict()
+    if isinstance(value, _Record):
+        return {name: _plain(value[name]) for name in value}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // PMD threads.
 #include <memory>
+#include <utility>
 
 #include <pybind11/stl.h>
+
+#include <rte_cycles.h>
 
 #include "bindings.hpp"
 #include "datapath/pmd_thread.hpp"
@@ -12,6 +15,20 @@ namespace {
 
 using datapath::PmdThread;
 using datapath::Port;
+
+using Inputs = std::vector<std::tuple<std::shared_ptr<Port>, std::uint16_t, int>>;
+using Outputs = std::vector<std::pair<std::shared_ptr<Port>, std::uint16_t>>;
+
+datapath::PmdPlan make_plan(const Inputs& inputs, const Outputs& outputs) {
+    datapath::PmdPlan plan;
+    for (const auto& [port, qid, output] : inputs) {
+        plan.inputs.push_back({.port = port, .qid = qid, .output = output});
+    }
+    for (const auto& [port, qid] : outputs) {
+        plan.outputs.push_back({.port = port, .qid = qid});
+    }
+    return plan;
+}
 
 py::dict pmd_stats(const PmdThread& thread) {
     const auto stats = thread.stats();
@@ -30,32 +47,28 @@ py::dict pmd_stats(const PmdThread& thread) {
     d["work_ring_full"] = stats.deferral.work_ring_full;
     d["work_done"] = stats.deferral.work_done;
     d["work_dropped"] = stats.deferral.work_dropped;
+    d["longest_stall_us"] =
+        static_cast<double>(stats.longest_stall_cycles) * 1e6 / static_cast<double>(rte_get_tsc_hz());
     return d;
 }
 
 } // namespace
 
 void register_pmd(py::module_& m) {
-    using Inputs = std::vector<std::tuple<std::shared_ptr<Port>, std::uint16_t, int>>;
-    using Outputs = std::vector<std::pair<std::shared_ptr<Port>, std::uint16_t>>;
     py::class_<PmdThread>(m, "PmdThread")
-        .def(py::init([](unsigned core, const Inputs& inputs, const Outputs& outputs, std::uint32_t ring_size,
-                         std::uint32_t attempt_limit, std::uint8_t iteration_delay) {
-                 datapath::PmdPlan plan;
-                 for (const auto& [port, qid, output] : inputs) {
-                     plan.inputs.push_back({.port = port, .qid = qid, .output = output});
-                 }
-                 for (const auto& [port, qid] : outputs) {
-                     plan.outputs.push_back({.port = port, .qid = qid});
-                 }
-                 return std::make_unique<PmdThread>(core, std::move(plan),
-                                                    defer::DeferralConfig{.ring_size = ring_size,
-                                                                          .attempt_limit = attempt_limit,
-                                                                          .iteration_delay = iteration_delay});
+        .def(py::init([](unsigned core, const Inputs& inputs, const Outputs& outputs, const py::kwargs& deferral) {
+                 return std::make_unique<PmdThread>(core, make_plan(inputs, outputs), parse_deferral_config(deferral));
              }),
-             py::kw_only(), py::arg("core"), py::arg("inputs"), py::arg("outputs"), py::arg("ring_size"),
-             py::arg("attempt_limit"), py::arg("iteration_delay"))
+             py::kw_only(), py::arg("core"), py::arg("inputs"), py::arg("outputs"))
         .def("start", &PmdThread::start, py::call_guard<py::gil_scoped_release>())
+        .def(
+            "reload",
+            [](PmdThread& self, const Inputs& inputs, const Outputs& outputs) {
+                const auto plan = make_plan(inputs, outputs);
+                const py::gil_scoped_release release;
+                self.reload(plan);
+            },
+            py::kw_only(), py::arg("inputs"), py::arg("outputs"))
         .def("stop", &PmdThread::stop, py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("core", &PmdThread::core)
         .def("stats", &pmd_stats);

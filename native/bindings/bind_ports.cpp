@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The ports, and their counters as dictionaries.
+#include <cmath>
 #include <memory>
 
 #include <pybind11/stl.h>
+
+#include <rte_cycles.h>
 
 #include "bindings.hpp"
 #include "datapath/ethdev_port.hpp"
@@ -32,6 +35,20 @@ py::dict rxq_stats(const Port& port, std::uint16_t qid) {
     d["batches"] = stats.batches;
     d["no_mbufs"] = stats.no_mbufs;
     d["rate_missed"] = stats.rate_missed;
+    d["processing_cycles"] = stats.processing_cycles;
+    d["deferred_cycles"] = stats.deferred_cycles;
+    return d;
+}
+
+// Whole nanoseconds -> batches.
+py::dict in_flight_time(const Port& port, std::uint16_t qid) {
+    py::dict d;
+    if (const datapath::TimeCounts* times = port.in_flight_times(qid); times != nullptr) {
+        for (const auto& [cycles, count] : times->read()) {
+            const double ns = static_cast<double>(cycles) * 1e9 / static_cast<double>(rte_get_tsc_hz());
+            d[py::int_(static_cast<std::uint64_t>(std::llround(ns)))] = count;
+        }
+    }
     return d;
 }
 
@@ -57,6 +74,7 @@ py::dict txq_stats(const Port& port, std::uint16_t qid) {
     d["submit_cycles"] = stats.submit_cycles;
     d["complete_cycles"] = stats.complete_cycles;
     d["wasted_cycles"] = stats.wasted_cycles;
+    d["in_flight_time"] = in_flight_time(port, qid);
     return d;
 }
 

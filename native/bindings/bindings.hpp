@@ -7,9 +7,14 @@
 
 #include <pybind11/pybind11.h>
 
+#include "defer/policies.hpp"
+
 namespace bindings {
 
 namespace py = pybind11;
+
+// The options of the [deferral] table as keyword arguments.
+[[nodiscard]] defer::DeferralConfig parse_deferral_config(const py::kwargs& options);
 
 void register_errors(py::module_& m);
 void register_eal(py::module_& m);

@@ -71,21 +71,21 @@ std::uint16_t EthdevPort::receive(std::uint16_t qid, rte_mbuf** packets, std::ui
     return received;
 }
 
-int EthdevPort::send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) {
+int EthdevPort::send(std::uint16_t qid, Batch& batch, Sent& sent) {
     Txq& txq = txqs_[qid];
     const std::uint64_t start = rte_rdtsc();
-    const std::uint16_t count = batch.count;
+    const std::uint64_t bytes = async_ ? batch.bytes_from(0) : 0; // afterwards they are no longer ours
     std::uint16_t taken = 0;
     if (!async_ || !txq.ledger->full()) {
-        taken = rte_eth_tx_burst(device_.id(), qid, batch.packets, count);
+        taken = rte_eth_tx_burst(device_.id(), qid, batch.packets, batch.count);
     }
-    if (taken < count) {
-        const auto dropped = static_cast<std::uint16_t>(count - taken);
-        rte_pktmbuf_free_bulk(&batch.packets[taken], dropped);
-        txq.stats.drop(Drop::ring_full, dropped);
+    if (taken < batch.count) {
+        sent.bytes -= async_ ? batch.bytes_from(taken) : 0;
+        txq.stats.drop(Drop::ring_full, batch.drop_from(taken));
     }
     batch.count = 0;
-    tx_packets += taken;
+    sent.packets += taken;
+    sent.bytes += bytes;
     txq.stats.submitted += taken;
     txq.stats.batches += taken > 0;
     int result = 0;
@@ -100,14 +100,21 @@ int EthdevPort::send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets)
     return result;
 }
 
+void EthdevPort::refuse(std::uint16_t qid, Batch& batch) {
+    txqs_[qid].stats.drop(Drop::work_ring_full, batch.drop_from(0));
+}
+
 // This txq is the ring's only producer, so what is no longer in the ring was taken, oldest first.
 std::uint32_t EthdevPort::poll(Txq& txq) {
     const std::uint32_t outstanding = txq.ledger->outstanding();
     const std::uint32_t in_ring = rte_ring_count(txq.ring);
+    txq.owner->now = rte_rdtsc();
     if (in_ring >= outstanding) {
         return 0;
     }
-    const auto returned = txq.ledger->take_back(outstanding - in_ring);
+    const auto returned = txq.ledger->take_back(outstanding - in_ring, [&txq](std::uint64_t submitted_at) {
+        txq.in_flight_times.record(txq.owner->now - submitted_at);
+    });
     txq.stats.completed += returned.completed;
     txq.stats.late_completions += returned.late;
     txq.owner->completions += returned.completed + returned.late;
@@ -121,7 +128,6 @@ int EthdevPort::process_async(Txq& txq, bool force) {
     if (!txq.ledger->oldest_done()) {
         const std::uint64_t start = txq.owner->now;
         const std::uint32_t returned = poll(txq);
-        txq.owner->now = rte_rdtsc();
         (returned > 0 ? txq.stats.complete_cycles : txq.stats.wasted_cycles) += txq.owner->now - start;
     }
     if (txq.ledger->oldest_done()) {
@@ -166,7 +172,7 @@ bool EthdevPort::drain(unsigned /*timeout_ms*/) {
             }
         }
         drop_what_is_left(qid);
-        (void)txq.ledger->take_back(txq.ledger->outstanding());
+        (void)txq.ledger->take_back(txq.ledger->outstanding(), [](std::uint64_t) {});
         housekeep_txq(qid);
     }
     if (!async_ && driver() == "net_ring") {

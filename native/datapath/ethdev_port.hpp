@@ -36,18 +36,25 @@ class EthdevPort final : public Port {
     [[nodiscard]] std::uint16_t txq_count() const override { return static_cast<std::uint16_t>(txqs_.size()); }
     [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override { return rxqs_.at(qid).published.read(); }
     [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override { return txqs_.at(qid).published.read(); }
+    [[nodiscard]] const TimeCounts* in_flight_times(std::uint16_t qid) const override {
+        return async_ ? &txqs_.at(qid).in_flight_times : nullptr;
+    }
     [[nodiscard]] defer::WorkFunc work_func() const override;
     [[nodiscard]] bool drain(unsigned timeout_ms) override;
     void close() override;
 
     // ---- owner ----
-    void release_rxq(std::uint16_t qid) override { housekeep_rxq(qid); }
+    void release_rxq(std::uint16_t qid) override { housekeep_rxq(qid, {}); }
     void acquire_txq(std::uint16_t qid, Owner& owner) override { txqs_[qid].owner = &owner; }
     void release_txq(std::uint16_t qid) override;
     [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
                                         std::uint64_t now) override;
-    [[nodiscard]] int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) override;
-    void housekeep_rxq(std::uint16_t qid) override { rxqs_[qid].published.publish(rxqs_[qid].stats); }
+    [[nodiscard]] int send(std::uint16_t qid, Batch& batch, Sent& sent) override;
+    void refuse(std::uint16_t qid, Batch& batch) override;
+    void housekeep_rxq(std::uint16_t qid, const RxqLoad& load) override {
+        rxqs_[qid].stats += load;
+        rxqs_[qid].published.publish(rxqs_[qid].stats);
+    }
     void housekeep_txq(std::uint16_t qid) override;
 
   private:
@@ -63,13 +70,14 @@ class EthdevPort final : public Port {
         rte_ring* ring = nullptr; // of an asynchronous txq
         std::unique_ptr<Ledger> ledger;
         TxqStats stats;
+        TimeCounts in_flight_times;
         Owner control_side; // when no PMD thread owns the queue
         Owner* owner = &control_side;
         Published<TxqStats> published;
     };
 
     [[nodiscard]] int process_async(Txq& txq, bool force);
-    // Takes back what the far side has taken out of the ring; returns the packets.
+    // Takes back what the far side has taken out of the ring; returns the packets. Then the owner's clock is fresh.
     static std::uint32_t poll(Txq& txq);
     void drop_what_is_left(std::uint16_t qid);
 

@@ -164,18 +164,23 @@ std::uint16_t GeneratorPort::receive(std::uint16_t qid, rte_mbuf** packets, std:
     return count;
 }
 
-int GeneratorPort::send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) {
+int GeneratorPort::send(std::uint16_t qid, Batch& batch, Sent& sent) {
     TxqStats& stats = sinks_[qid].stats;
     rte_pktmbuf_free_bulk(batch.packets, batch.count);
     stats.submitted += batch.count;
     stats.completed += batch.count;
     stats.batches += 1;
-    tx_packets += batch.count;
+    sent.packets += batch.count;
     batch.count = 0;
     return 0;
 }
 
-void GeneratorPort::housekeep_rxq(std::uint16_t qid) {
+void GeneratorPort::refuse(std::uint16_t qid, Batch& batch) {
+    sinks_[qid].stats.drop(Drop::work_ring_full, batch.drop_from(0));
+}
+
+void GeneratorPort::housekeep_rxq(std::uint16_t qid, const RxqLoad& load) {
+    sources_[qid].stats += load;
     sources_[qid].published.publish(sources_[qid].stats);
 }
 

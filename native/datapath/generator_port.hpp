@@ -54,12 +54,13 @@ class GeneratorPort final : public Port {
     void close() override {}
 
     // ---- owner ----
-    void release_rxq(std::uint16_t qid) override { housekeep_rxq(qid); }
+    void release_rxq(std::uint16_t qid) override { housekeep_rxq(qid, {}); }
     void release_txq(std::uint16_t qid) override { housekeep_txq(qid); }
     [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
                                         std::uint64_t now) override;
-    [[nodiscard]] int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) override;
-    void housekeep_rxq(std::uint16_t qid) override;
+    [[nodiscard]] int send(std::uint16_t qid, Batch& batch, Sent& sent) override;
+    void refuse(std::uint16_t qid, Batch& batch) override;
+    void housekeep_rxq(std::uint16_t qid, const RxqLoad& load) override;
     void housekeep_txq(std::uint16_t qid) override { sinks_[qid].published.publish(sinks_[qid].stats); }
 
   private:

@@ -8,28 +8,32 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "datapath/log_linear_scale.hpp"
+
 namespace datapath {
 
 class Histogram {
+    // The smallest power of two that tells 1999 from 2000: half of it then tells three digits apart in every bucket.
+    using Scale = LogLinearScale<11>;
+
   public:
     static constexpr std::uint64_t lowest_ns = 1;
     static constexpr std::uint64_t highest_ns = std::uint64_t{1} << 40;
 
     Histogram()
-        : counters_(index_of(highest_ns) + 1) {}
+        : counters_(Scale::index_of(highest_ns) + 1) {}
 
     // False, and nothing is counted: the value is out of range.
     bool record(std::uint64_t value_ns) {
         if (value_ns < lowest_ns || value_ns > highest_ns) {
             return false;
         }
-        ++counters_[index_of(value_ns)];
+        ++counters_[Scale::index_of(value_ns)];
         ++count_;
         max_ns_ = std::max(max_ns_, value_ns);
         min_ns_ = std::min(min_ns_, value_ns);
@@ -47,7 +51,7 @@ class Histogram {
         for (std::size_t index = 0; index < counters_.size(); ++index) {
             seen += counters_[index];
             if (seen >= rank) {
-                return std::min(last_value_of(index), max_ns_);
+                return std::min(Scale::last_value_of(index), max_ns_);
             }
         }
         return max_ns_;
@@ -75,23 +79,6 @@ class Histogram {
     [[nodiscard]] std::uint64_t min_ns() const { return count_ == 0 ? 0 : min_ns_; }
 
   private:
-    // The smallest power of two that tells 1999 from 2000: half of it then tells three digits apart in every
-    // bucket.
-    static constexpr unsigned unit_bits = 11;
-    static constexpr std::size_t half_bucket = std::size_t{1} << (unit_bits - 1);
-
-    // Bucket 0 holds [0, 2048) in steps of 1, bucket b the upper half of [0, 2048 << b) in steps of 1 << b.
-    static constexpr std::size_t index_of(std::uint64_t value) {
-        const auto width = static_cast<unsigned>(std::bit_width(value));
-        const unsigned bucket = width > unit_bits ? width - unit_bits : 0;
-        return bucket * half_bucket + static_cast<std::size_t>(value >> bucket);
-    }
-    static constexpr std::uint64_t last_value_of(std::size_t index) {
-        const std::size_t bucket = index < 2 * half_bucket ? 0 : index / half_bucket - 1;
-        const std::uint64_t step = std::uint64_t{1} << bucket;
-        return (index - bucket * half_bucket) * step + step - 1;
-    }
-
     std::vector<std::uint64_t> counters_;
     std::uint64_t count_ = 0;
     std::uint64_t max_ns_ = 0;

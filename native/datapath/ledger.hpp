@@ -45,8 +45,9 @@ class Ledger {
         in_flight_ += packets;
     }
 
-    // The engine handed back the next `packets`, at most outstanding() of them.
-    Returned take_back(std::uint32_t packets) {
+    // The engine handed back the next `packets`, at most outstanding() of them. Calls `whole(submitted_at)` for each
+    // batch that is complete now.
+    template<typename Whole> Returned take_back(std::uint32_t packets, Whole whole) {
         Returned result;
         while (packets > 0) {
             Batch& batch = slots_[returned_ & mask_];
@@ -56,6 +57,7 @@ class Ledger {
             (batch.given_up ? result.late : result.completed) += part;
             (batch.given_up ? quarantined_ : in_flight_) -= part;
             if (batch.remaining == 0) {
+                whole(batch.submitted_at);
                 ++returned_;
             }
         }

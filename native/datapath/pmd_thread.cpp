@@ -2,11 +2,13 @@
 // A PMD thread: polls its rxqs, sends what they bring, and does the deferred work of its sends.
 #include "datapath/pmd_thread.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <stdexcept>
+#include <limits>
 #include <utility>
+#include <vector>
 
 #include <pthread.h>
 #include <sched.h>
@@ -24,29 +26,26 @@ namespace {
 // How often the loop does all deferred work, and what need not be done each time: events, public counters.
 constexpr std::uint64_t housekeeping_iterations = 1024;
 
+double cycles_per_us() {
+    return static_cast<double>(rte_get_tsc_hz()) / 1e6;
+}
+
+defer::DeferralConfig in_tsc_cycles(defer::DeferralConfig config) {
+    config.ticks_per_us = cycles_per_us();
+    return config;
+}
+
 } // namespace
 
-PmdThread::PmdThread(unsigned core, PmdPlan plan, const defer::DeferralConfig& deferral)
+PmdThread::PmdThread(unsigned core, const PmdPlan& plan, const defer::DeferralConfig& deferral)
     : core_(core)
-    , plan_(std::move(plan))
-    , deferral_(deferral) {
-    outputs_.reserve(plan_.outputs.size());
-    for (const auto& output : plan_.outputs) {
-        if (output.port == nullptr || output.qid >= output.port->txq_count()) {
-            throw std::invalid_argument("a PMD thread's plan names a txq that is not there");
-        }
-        outputs_.push_back(
-            {.port = output.port.get(), .qid = output.qid, .work_func = output.port->work_func(), .batch = {}});
-    }
-    for (const auto& input : plan_.inputs) {
-        if (input.port == nullptr || input.qid >= input.port->rxq_count() ||
-            input.output >= static_cast<int>(outputs_.size())) {
-            throw std::invalid_argument("a PMD thread's plan names an rxq or an output that is not there");
-        }
-        inputs_.push_back({.port = input.port.get(),
-                           .qid = input.qid,
-                           .output = input.output < 0 ? nullptr : &outputs_[static_cast<std::size_t>(input.output)]});
-    }
+    , work_(std::make_unique<PmdWork>(plan))
+    , deferral_(in_tsc_cycles(deferral), owner_) {
+    owner_.read = [](void*) { return rte_rdtsc(); };
+    owner_.max_stall = deferral.max_stall_us == 0
+                           ? std::numeric_limits<std::uint64_t>::max()
+                           : static_cast<std::uint64_t>(static_cast<double>(deferral.max_stall_us) * cycles_per_us());
+    adopt_work();
 }
 
 PmdThread::~PmdThread() {
@@ -57,7 +56,7 @@ void PmdThread::start() {
     if (thread_.joinable()) {
         return;
     }
-    stop_requested_.store(false, std::memory_order_relaxed);
+    request_.store(Request::none, std::memory_order_relaxed);
     state_.store(State::starting, std::memory_order_relaxed);
     thread_ = std::thread([this] { thread_main(); });
     while (state_.load(std::memory_order_acquire) == State::starting) {
@@ -76,9 +75,26 @@ void PmdThread::stop() {
     if (!thread_.joinable()) {
         return;
     }
-    stop_requested_.store(true, std::memory_order_release);
+    request_.store(Request::stop, std::memory_order_release);
     thread_.join();
     state_.store(State::idle, std::memory_order_relaxed);
+}
+
+void PmdThread::reload(const PmdPlan& plan) {
+    auto next = std::make_unique<PmdWork>(plan);
+    if (!thread_.joinable()) {
+        work_ = std::move(next);
+        adopt_work();
+        return;
+    }
+    next_work_ = std::move(next);
+    // Pairs with the thread's acquire in loop(), and its release there with the acquire here: the work is handed over
+    // and back whole.
+    request_.store(Request::reload, std::memory_order_release);
+    while (request_.load(std::memory_order_acquire) == Request::reload) {
+        usleep(100);
+    }
+    next_work_.reset();
 }
 
 void PmdThread::thread_main() {
@@ -96,39 +112,67 @@ void PmdThread::thread_main() {
         state_.store(State::failed, std::memory_order_release);
         return;
     }
-    acquire_queues();
+    work_->acquire(owner_);
     state_.store(State::running, std::memory_order_release);
     loop();
-    release_queues();
+    work_->release();
     rte_thread_unregister();
 }
 
-void PmdThread::acquire_queues() {
-    for (auto& input : inputs_) {
-        input.port->acquire_rxq(input.qid);
+// The engine learns of the txqs and rxqs of the work; nothing is pending then.
+void PmdThread::adopt_work() {
+    deferral_.clear_targets();
+    std::vector<const void*> channels;
+    std::vector<std::uint16_t> numbers;
+    for (auto& output : work_->outputs) {
+        const defer::WorkFunc work_func = output.port->work_func();
+        if (work_func == nullptr) {
+            continue;
+        }
+        const void* channel = output.port->copy_channel(output.qid);
+        const auto known = std::find(channels.begin(), channels.end(), channel);
+        std::uint16_t number = 0;
+        if (channel != nullptr && known != channels.end()) {
+            number = numbers[static_cast<std::size_t>(known - channels.begin())];
+        } else {
+            number = deferral_.add_channel();
+            channels.push_back(channel);
+            numbers.push_back(number);
+        }
+        output.can_defer = true;
+        output.target = deferral_.add_target(work_func, output.port, output.qid, number);
     }
-    for (auto& output : outputs_) {
-        output.port->acquire_txq(output.qid, owner_);
-    }
-}
-
-void PmdThread::release_queues() {
-    for (auto& input : inputs_) {
-        input.port->release_rxq(input.qid);
-    }
-    for (auto& output : outputs_) {
-        output.port->release_txq(output.qid);
+    deferral_.set_rxqs(work_->inputs.size());
+    for (auto& input : work_->inputs) {
+        input.charged_cycles = deferral_.charged_ticks(input.number);
     }
 }
 
 void PmdThread::loop() {
     owner_.now = rte_rdtsc();
-    while (!stop_requested_.load(std::memory_order_relaxed)) {
+    for (;;) {
+        run_until_request();
+        finish_work();
+        if (request_.load(std::memory_order_acquire) == Request::stop) {
+            return;
+        }
+        work_->release();
+        std::swap(work_, next_work_);
+        adopt_work();
+        work_->acquire(owner_);
+        auto expected = Request::reload; // unless a stop came meanwhile
+        request_.compare_exchange_strong(expected, Request::none, std::memory_order_release, std::memory_order_relaxed);
+    }
+}
+
+void PmdThread::run_until_request() {
+    while (request_.load(std::memory_order_relaxed) == Request::none) {
         const Owner before = owner_;
         std::uint32_t received = 0;
-        for (auto& input : inputs_) {
+        for (auto& input : work_->inputs) {
             received += poll(input);
         }
+        flush_shared();
         const std::uint32_t finished = deferral_.do_iteration();
         if (owner_.now == before.now) {
             owner_.now = rte_rdtsc(); // no send and no check has read it
@@ -140,44 +184,65 @@ void PmdThread::loop() {
             stats_.idle_cycles += owner_.now - before.now;
         }
         if (++stats_.iterations % housekeeping_iterations == 0) {
-            do_all_work();
+            const std::uint64_t start = owner_.now;
+            count_stay(start, deferral_.quiesce());
             housekeep();
         }
     }
-    do_all_work();
-    housekeep();
 }
 
 // Waiting for an item in progress is idle time, as it is in the loop: a thread with nothing else to do would wait as
 // well.
-void PmdThread::do_all_work() {
-    for (;;) {
-        const Owner before = owner_;
-        const int result = deferral_.do_work();
-        if (result == -ENOENT) {
-            return;
-        }
-        const bool moved = result == 0 || owner_.completions != before.completions;
-        (moved ? stats_.busy_cycles : stats_.idle_cycles) += owner_.now - before.now;
-    }
+void PmdThread::count_stay(std::uint64_t before, const defer::Deferral::Stay& stay) {
+    const std::uint64_t cycles = owner_.now - before;
+    const std::uint64_t idle = stay.left > 0 ? std::min(stay.waiting_ticks, cycles) : cycles;
+    stats_.idle_cycles += idle;
+    stats_.busy_cycles += cycles - idle;
 }
 
-std::uint32_t PmdThread::poll(Input& input) {
+// What the last flush deferred is done before any port may go.
+void PmdThread::finish_work() {
+    flush_shared();
+    const std::uint64_t start = owner_.now;
+    count_stay(start, deferral_.do_all_work());
+    housekeep();
+}
+
+std::uint32_t PmdThread::poll(PmdWork::Input& input) {
     if (input.output == nullptr) {
         return poll_unwired(input);
     }
-    // Packets are received right into the batch, which leaves before the next rxq is polled.
-    Batch& batch = input.output->batch;
-    batch.count = input.port->receive(input.qid, batch.packets, max_batch, owner_.now);
-    const std::uint32_t received = batch.count;
-    if (received > 0) {
-        stats_.rx_packets += received;
-        flush(*input.output);
+    PmdWork::Output& output = *input.output;
+    const std::uint64_t start = owner_.now;
+    // Packets are received right into an empty batch.
+    if (output.batch.count == 0) {
+        const std::uint16_t count = input.port->receive(input.qid, output.batch.packets, max_batch, start);
+        if (count == 0) {
+            return 0;
+        }
+        output.batch.count = count;
+        output.add_share(input.number, count);
+        stats_.rx_packets += count;
+        if (!output.shared || count == max_batch) {
+            flush(output);
+        } else {
+            owner_.now = rte_rdtsc();
+            input.load.processing_cycles += owner_.now - start;
+        }
+        return count;
     }
-    return received;
+    rte_mbuf* packets[max_batch];
+    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch, start);
+    if (count > 0) {
+        stats_.rx_packets += count;
+        owner_.now = rte_rdtsc();
+        input.load.processing_cycles += owner_.now - start;
+        append(input, output, packets, count);
+    }
+    return count;
 }
 
-std::uint32_t PmdThread::poll_unwired(Input& input) {
+std::uint32_t PmdThread::poll_unwired(PmdWork::Input& input) {
     rte_mbuf* packets[max_batch];
     const std::uint16_t count = input.port->receive(input.qid, packets, max_batch, owner_.now);
     rte_pktmbuf_free_bulk(packets, count);
@@ -186,21 +251,77 @@ std::uint32_t PmdThread::poll_unwired(Input& input) {
     return count;
 }
 
-void PmdThread::flush(Output& output) {
+void PmdThread::append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf** packets, std::uint16_t count) {
+    for (std::uint16_t taken = 0; taken < count;) {
+        Batch& batch = output.batch;
+        const auto part = std::min<std::uint16_t>(static_cast<std::uint16_t>(count - taken),
+                                                  static_cast<std::uint16_t>(max_batch - batch.count));
+        std::copy_n(packets + taken, part, batch.packets + batch.count);
+        batch.count = static_cast<std::uint16_t>(batch.count + part);
+        output.add_share(input.number, part);
+        taken = static_cast<std::uint16_t>(taken + part);
+        if (batch.count == max_batch) {
+            flush(output);
+        }
+    }
+}
+
+void PmdThread::flush_shared() {
+    for (PmdWork::Output* output : work_->shared_outputs) {
+        if (output->batch.count > 0) {
+            flush(*output);
+        }
+    }
+}
+
+void PmdThread::flush(PmdWork::Output& output) {
+    const std::uint64_t start = owner_.now;
     ++stats_.tx_batches;
-    if (output.port->send(output.qid, output.batch, stats_.tx_packets) == -EINPROGRESS) {
-        deferral_.defer(output.work_func, output.port, output.qid);
+    if (output.can_defer && deferral_.config().on_full == defer::OnFull::drop && !deferral_.has_room(output.target))
+        [[unlikely]] {
+        deferral_.count_refused();
+        output.port->refuse(output.qid, output.batch);
+    } else {
+        Sent sent;
+        const int result = output.port->send(output.qid, output.batch, sent);
+        stats_.tx_packets += sent.packets;
+        charge_send(output, owner_.now - start);
+        if (result == -EINPROGRESS) {
+            deferral_.defer(output.target, static_cast<std::uint32_t>(sent.bytes), output.batch_shares());
+        }
+    }
+    output.share_count = 0;
+}
+
+// In equal parts per packet, to the rxqs that brought them.
+void PmdThread::charge_send(const PmdWork::Output& output, std::uint64_t cycles) {
+    const auto shares = output.batch_shares();
+    if (shares.size() == 1) [[likely]] {
+        work_->inputs[shares.front().rxq].load.processing_cycles += cycles;
+        return;
+    }
+    std::uint64_t packets = 0;
+    for (const auto& share : shares) {
+        packets += share.packets;
+    }
+    for (const auto& share : shares) {
+        work_->inputs[share.rxq].load.processing_cycles += cycles * share.packets / packets;
     }
 }
 
 void PmdThread::housekeep() {
-    for (auto& input : inputs_) {
-        input.port->housekeep_rxq(input.qid);
+    for (auto& input : work_->inputs) {
+        const std::uint64_t charged = deferral_.charged_ticks(input.number);
+        input.load.deferred_cycles = charged - input.charged_cycles;
+        input.charged_cycles = charged;
+        input.port->housekeep_rxq(input.qid, input.load);
+        input.load = {};
     }
-    for (auto& output : outputs_) {
+    for (auto& output : work_->outputs) {
         output.port->housekeep_txq(output.qid);
     }
     stats_.deferral = deferral_.stats();
+    stats_.longest_stall_cycles = std::max(deferral_.longest_stall_ticks(), owner_.longest_stall);
     published_.publish(stats_);
 }
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <memory>
 #include <thread>
-#include <vector>
 
+#include "datapath/pmd_work.hpp"
 #include "datapath/port.hpp"
 #include "datapath/published.hpp"
 #include "datapath/statistics.hpp"
@@ -15,25 +15,10 @@
 
 namespace datapath {
 
-// What a PMD thread works on. Outputs are the txqs it owns; an rxq's packets leave by one of them.
-struct PmdPlan {
-    struct Output {
-        std::shared_ptr<Port> port;
-        std::uint16_t qid = 0;
-    };
-    struct Input {
-        std::shared_ptr<Port> port;
-        std::uint16_t qid = 0;
-        int output = -1; // index into outputs; -1: the packets are dropped, and counted
-    };
-    std::vector<Input> inputs;
-    std::vector<Output> outputs;
-};
-
 class PmdThread {
   public:
     // Throws std::invalid_argument for a plan that points to nothing.
-    PmdThread(unsigned core, PmdPlan plan, const defer::DeferralConfig& deferral);
+    PmdThread(unsigned core, const PmdPlan& plan, const defer::DeferralConfig& deferral);
     ~PmdThread();
     PmdThread(const PmdThread&) = delete;
     PmdThread& operator=(const PmdThread&) = delete;
@@ -43,46 +28,41 @@ class PmdThread {
     void start();
     // Asks it to do all deferred work and end, and waits for that. Harmless when it is not running.
     void stop();
+    // Has it work by another plan. Returns when all work deferred under the former plan is done or given up, and the
+    // thread has let go of every queue and port that the new plan does not name. Throws as the constructor.
+    void reload(const PmdPlan& plan);
     [[nodiscard]] unsigned core() const { return core_; }
     [[nodiscard]] PmdStats stats() const { return published_.read(); }
 
   private:
     enum class State : std::uint8_t { idle, starting, running, failed };
-
-    struct Output {
-        Port* port;
-        std::uint16_t qid;
-        defer::WorkFunc work_func; // looked up once
-        Batch batch;
-    };
-    struct Input {
-        Port* port;
-        std::uint16_t qid;
-        Output* output;
-    };
+    enum class Request : std::uint8_t { none, reload, stop };
 
     void thread_main();
-    void acquire_queues();
-    void release_queues();
+    void adopt_work();
     void loop();
-    [[nodiscard]] std::uint32_t poll(Input& input);
-    [[nodiscard]] std::uint32_t poll_unwired(Input& input);
-    void flush(Output& output);
-    void do_all_work();
+    void run_until_request();
+    [[nodiscard]] std::uint32_t poll(PmdWork::Input& input);
+    [[nodiscard]] std::uint32_t poll_unwired(PmdWork::Input& input);
+    void append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf** packets, std::uint16_t count);
+    void flush(PmdWork::Output& output);
+    void flush_shared();
+    void charge_send(const PmdWork::Output& output, std::uint64_t cycles);
+    void count_stay(std::uint64_t before, const defer::Deferral::Stay& stay);
+    void finish_work();
     void housekeep();
 
     unsigned core_;
-    PmdPlan plan_;
     std::thread thread_;
     std::atomic<State> state_{State::idle};
-    std::atomic<bool> stop_requested_{false};
+    std::atomic<Request> request_{Request::none};
 
-    // The thread's own.
-    alignas(64) std::vector<Input> inputs_;
-    std::vector<Output> outputs_;
+    // The thread's own while it runs; the control side's while it is not running, or waits for its reload.
+    alignas(64) std::unique_ptr<PmdWork> work_;
+    std::unique_ptr<PmdWork> next_work_;
+    Owner owner_;
     defer::Deferral deferral_;
     PmdStats stats_;
-    Owner owner_;
 
     Published<PmdStats> published_;
 };

@@ -12,6 +12,8 @@
 #include <rte_mbuf.h>
 
 #include "datapath/statistics.hpp"
+#include "datapath/time_counts.hpp"
+#include "defer/clock.hpp"
 #include "defer/work_item.hpp"
 
 namespace datapath {
@@ -22,12 +24,35 @@ inline constexpr std::uint16_t max_batch = 32;
 struct Batch {
     std::uint16_t count = 0;
     rte_mbuf* packets[max_batch];
+
+    // Bytes of the packets from the `first` on.
+    [[nodiscard]] std::uint64_t bytes_from(std::uint16_t first) const {
+        std::uint64_t bytes = 0;
+        for (std::uint16_t i = first; i < count; ++i) {
+            bytes += packets[i]->pkt_len;
+        }
+        return bytes;
+    }
+    // Frees the packets from the `first` on, and empties the batch; returns how many were freed.
+    std::uint16_t drop_from(std::uint16_t first) {
+        const auto dropped = static_cast<std::uint16_t>(count - first);
+        rte_pktmbuf_free_bulk(&packets[first], dropped);
+        count = 0;
+        return dropped;
+    }
 };
 
-// What the owner of queues lends to them.
-struct Owner {
-    std::uint64_t now = 0; // the TSC as somebody in this thread read it last: reading it costs as much as a check
+// What became of batches: those parts that were not dropped.
+struct Sent {
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0; // of sends in progress
+};
+
+// What the owner of queues lends to them. The clock counts TSC cycles.
+struct Owner : defer::Clock {
     std::uint64_t completions = 0; // packets that engines handed back
+    std::uint64_t max_stall = 0;   // cycles that a queue may wait in one place
+    std::uint64_t longest_stall = 0;
 };
 
 class Port {
@@ -45,8 +70,13 @@ class Port {
     [[nodiscard]] virtual std::uint16_t txq_count() const = 0;
     [[nodiscard]] virtual RxqStats rxq_stats(std::uint16_t qid) const = 0;
     [[nodiscard]] virtual TxqStats txq_stats(std::uint16_t qid) const = 0;
+    // From submit to the check that brought the last packet back, one for each batch that was in progress; nullptr:
+    // none ever is.
+    [[nodiscard]] virtual const TimeCounts* in_flight_times(std::uint16_t /*qid*/) const { return nullptr; }
     // The function for sends still in progress; nullptr: this port's sends are finished when they return.
     [[nodiscard]] virtual defer::WorkFunc work_func() const { return nullptr; }
+    // What tells the channel that copies for a txq apart from others; nullptr: it has none.
+    [[nodiscard]] virtual const void* copy_channel(std::uint16_t /*qid*/) const { return nullptr; }
     // No PMD thread owns any queue. Waits up to `timeout_ms` for what the engines still hold; false: some is
     // left.
     [[nodiscard]] virtual bool drain(unsigned timeout_ms) = 0;
@@ -63,11 +93,13 @@ class Port {
     [[nodiscard]] virtual std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
                                                 std::uint64_t now) = 0;
     // Takes all packets of the batch and empties it. 0: finished. -EINPROGRESS: work_func() finishes it.
-    // `tx_packets` grows by the packets that were not dropped.
-    [[nodiscard]] virtual int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) = 0;
+    // `sent` grows.
+    [[nodiscard]] virtual int send(std::uint16_t qid, Batch& batch, Sent& sent) = 0;
+    // Drops the batch: its send would be one in progress too many.
+    virtual void refuse(std::uint16_t qid, Batch& batch) = 0;
     // Once in many iterations: events of the far side, completions that no work item waits for, counters made
     // public.
-    virtual void housekeep_rxq(std::uint16_t qid) = 0;
+    virtual void housekeep_rxq(std::uint16_t qid, const RxqLoad& load) = 0;
     virtual void housekeep_txq(std::uint16_t qid) = 0;
 
   private:

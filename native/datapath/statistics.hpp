@@ -16,24 +16,39 @@ enum class Engine : std::uint8_t { dma, cpu };
 
 // Why a packet that was to be sent was not.
 enum class Drop : std::uint8_t {
-    no_guest,      // nobody is connected to the vhost port, or its queue is off
-    zero_length,   // an empty packet: it would wedge the vring for ever
-    ring_full,     // the far side's ring has no room
-    dma_ring_full, // the DMA channel has no room for one packet's copies
-    dma_stopped,   // the DMA device was taken out of use
+    no_guest,       // nobody is connected to the vhost port, or its queue is off
+    zero_length,    // an empty packet: it would wedge the vring for ever
+    ring_full,      // the far side's ring has no room
+    dma_ring_full,  // the DMA channel has no room for one packet's copies
+    dma_stopped,    // the DMA device was taken out of use
+    work_ring_full, // the thread has too many sends in progress, and its work ring drops what comes then
     count_
 };
 inline constexpr std::size_t drop_reasons = static_cast<std::size_t>(Drop::count_);
-inline constexpr std::array<std::string_view, drop_reasons> drop_names{"no_guest", "zero_length", "ring_full",
-                                                                       "dma_ring_full", "dma_stopped"};
+inline constexpr std::array<std::string_view, drop_reasons> drop_names{
+    "no_guest", "zero_length", "ring_full", "dma_ring_full", "dma_stopped", "work_ring_full"};
 
 struct RxqStats {
     std::uint64_t packets = 0;
     std::uint64_t bytes = 0;
-    std::uint64_t batches = 0;     // polls that brought packets
-    std::uint64_t no_mbufs = 0;    // polls that found no free mbuf
-    std::uint64_t rate_missed = 0; // packets that were due by the rate asked for, and were never made or polled
+    std::uint64_t batches = 0;           // polls that brought packets
+    std::uint64_t no_mbufs = 0;          // polls that found no free mbuf
+    std::uint64_t rate_missed = 0;       // packets that were due by the rate asked for, and were never made or polled
+    std::uint64_t processing_cycles = 0; // in polls that brought packets, and in sends of these
+    std::uint64_t deferred_cycles = 0;   // in checks of their sends in progress
 };
+
+// What a PMD thread spent for an rxq since it said so last.
+struct RxqLoad {
+    std::uint64_t processing_cycles = 0;
+    std::uint64_t deferred_cycles = 0;
+};
+
+inline RxqStats& operator+=(RxqStats& stats, const RxqLoad& load) {
+    stats.processing_cycles += load.processing_cycles;
+    stats.deferred_cycles += load.deferred_cycles;
+    return stats;
+}
 
 struct TxqStats {
     std::uint64_t submitted = 0;        // packets that the far side's ring took
@@ -61,7 +76,8 @@ struct PmdStats {
     std::uint64_t rx_packets = 0;
     std::uint64_t tx_packets = 0; // handed to a port's send and not dropped there, finished or still in progress
     std::uint64_t tx_batches = 0;
-    std::uint64_t unwired_drops = 0; // received on a port that no wire leads away from
+    std::uint64_t unwired_drops = 0;        // received on a port that no wire leads away from
+    std::uint64_t longest_stall_cycles = 0; // the longest wait for sends in progress outside the loop
     defer::DeferralStats deferral;
 };
 

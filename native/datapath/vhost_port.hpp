@@ -35,7 +35,13 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     [[nodiscard]] std::uint16_t txq_count() const override { return static_cast<std::uint16_t>(txqs_.size()); }
     [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override { return rxqs_.at(qid).stats(); }
     [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override { return txqs_.at(qid).stats(); }
+    [[nodiscard]] const TimeCounts* in_flight_times(std::uint16_t qid) const override {
+        return &txqs_.at(qid).in_flight_times();
+    }
     [[nodiscard]] defer::WorkFunc work_func() const override;
+    [[nodiscard]] const void* copy_channel(std::uint16_t qid) const override {
+        return options_.channels.empty() ? nullptr : options_.channels.at(qid);
+    }
     [[nodiscard]] bool drain(unsigned timeout_ms) override;
     void close() override;
     // Every queue moves over when it finds nothing in flight. Throws std::invalid_argument for DMA without a
@@ -59,10 +65,11 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
                                         std::uint64_t /*now*/) override {
         return rxqs_[qid].receive(packets, count);
     }
-    [[nodiscard]] int send(std::uint16_t qid, Batch& batch, std::uint64_t& tx_packets) override {
-        return txqs_[qid].send(batch, tx_packets);
+    [[nodiscard]] int send(std::uint16_t qid, Batch& batch, Sent& sent) override {
+        return txqs_[qid].send(batch, sent);
     }
-    void housekeep_rxq(std::uint16_t qid) override { rxqs_[qid].housekeep(); }
+    void refuse(std::uint16_t qid, Batch& batch) override { txqs_[qid].refuse(batch); }
+    void housekeep_rxq(std::uint16_t qid, const RxqLoad& load) override { rxqs_[qid].housekeep(load); }
     void housekeep_txq(std::uint16_t qid) override { txqs_[qid].housekeep(); }
 
   private:

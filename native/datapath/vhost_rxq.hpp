@@ -30,7 +30,7 @@ class VhostRxq {
         }
     }
     void release() {
-        housekeep();
+        housekeep({});
         lease_.release();
     }
     [[nodiscard]] std::uint16_t receive(rte_mbuf** packets, std::uint16_t count) {
@@ -48,7 +48,8 @@ class VhostRxq {
         }
         return received;
     }
-    void housekeep() {
+    void housekeep(const RxqLoad& load) {
+        stats_ += load;
         if (lease_.asked_back()) {
             lease_.let_go();
         }

@@ -15,15 +15,6 @@ namespace {
 // How long a batch waits for what is in flight when the engine is to be changed.
 constexpr unsigned engine_change_ms = 100;
 
-// Bytes of the packets that were not taken: usually none.
-std::uint64_t bytes_from(const Batch& batch, std::uint16_t first) {
-    std::uint64_t bytes = 0;
-    for (std::uint16_t i = first; i < batch.count; ++i) {
-        bytes += batch.packets[i]->pkt_len;
-    }
-    return bytes;
-}
-
 } // namespace
 
 void VhostTxq::configure(std::uint16_t qid, Engine engine, dpdk::DmaChannel* channel) {
@@ -46,7 +37,7 @@ void VhostTxq::release() {
     lease_.release();
 }
 
-int VhostTxq::send(Batch& batch, std::uint64_t& tx_packets) {
+int VhostTxq::send(Batch& batch, Sent& sent) {
     const std::uint64_t start = rte_rdtsc();
     take_handed_back();
     const std::uint64_t bytes = check_lengths(batch);
@@ -71,10 +62,12 @@ int VhostTxq::send(Batch& batch, std::uint64_t& tx_packets) {
         }
     }
     if (taken < batch.count) {
-        drop_rest(batch, taken, reason);
+        sent.bytes -= batch.bytes_from(taken);
+        stats_.drop(reason, batch.drop_from(taken));
     }
     batch.count = 0;
-    tx_packets += taken;
+    sent.packets += taken;
+    sent.bytes += bytes;
     owner_->now = rte_rdtsc();
     (taken > 0 ? stats_.submit_cycles : stats_.wasted_cycles) += owner_->now - start;
     stats_.batches += taken > 0;
@@ -85,7 +78,7 @@ std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint64_t bytes) 
     const std::uint16_t taken = rte_vhost_enqueue_burst(vid, vring(), batch.packets, batch.count);
     stats_.submitted += taken;
     stats_.completed += taken;
-    stats_.bytes_cpu += bytes - bytes_from(batch, taken);
+    stats_.bytes_cpu += bytes - batch.bytes_from(taken);
     rte_pktmbuf_free_bulk(batch.packets, taken);
     return taken;
 }
@@ -132,12 +125,6 @@ void VhostTxq::drop_zero_length(Batch& batch) {
     batch.count = kept;
 }
 
-void VhostTxq::drop_rest(Batch& batch, std::uint16_t from, Drop reason) {
-    const auto dropped = static_cast<std::uint16_t>(batch.count - from);
-    rte_pktmbuf_free_bulk(&batch.packets[from], dropped);
-    stats_.drop(reason, dropped);
-}
-
 // Sync and async enqueue on one vring corrupt it unless nothing is in flight in between: the batch waits.
 bool VhostTxq::change_engine(Engine wanted) {
     if (wanted == Engine::dma && !channel_usable()) {
@@ -160,7 +147,6 @@ int VhostTxq::process_async(bool force) {
     if (!ledger_.oldest_done()) {
         const std::uint64_t start = owner_->now;
         const std::uint32_t returned = poll();
-        owner_->now = rte_rdtsc();
         (returned > 0 ? stats_.complete_cycles : stats_.wasted_cycles) += owner_->now - start;
     }
     if (ledger_.oldest_done()) {
@@ -177,6 +163,7 @@ int VhostTxq::process_async(bool force) {
 std::uint32_t VhostTxq::poll() {
     const int vid = lease_.vid();
     if (vid < 0 || ledger_.outstanding() == 0 || !channel_usable()) {
+        owner_->now = rte_rdtsc();
         return 0;
     }
     rte_mbuf* returned[Async::max_poll];
@@ -187,13 +174,17 @@ std::uint32_t VhostTxq::poll() {
         }
         rte_pktmbuf_free_bulk(returned, count); // the oldest of mbufs_: vhost keeps the order
         mbufs_.forget_oldest(count);
+    }
+    owner_->now = rte_rdtsc();
+    if (count > 0) {
         take_back(count);
     }
     return count;
 }
 
 void VhostTxq::take_back(std::uint32_t packets) {
-    const auto returned = ledger_.take_back(packets);
+    const auto returned = ledger_.take_back(
+        packets, [this](std::uint64_t submitted_at) { in_flight_times_.record(owner_->now - submitted_at); });
     owner_->completions += packets;
     stats_.completed += returned.completed;
     stats_.late_completions += returned.late;
@@ -247,7 +238,7 @@ void VhostTxq::abandon() {
             stats_.given_up += ledger_.give_up_oldest();
         }
     }
-    (void)ledger_.take_back(ledger_.quarantined());
+    (void)ledger_.take_back(ledger_.quarantined(), [](std::uint64_t) {});
     mbufs_.free_oldest(mbufs_.count());
     handed_back_.store(0, std::memory_order_relaxed);
     release();

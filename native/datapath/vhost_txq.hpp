@@ -16,6 +16,7 @@
 #include "datapath/port.hpp"
 #include "datapath/published.hpp"
 #include "datapath/statistics.hpp"
+#include "datapath/time_counts.hpp"
 #include "datapath/vring_lease.hpp"
 #include "dpdk/vhost_async.hpp"
 
@@ -29,7 +30,9 @@ class VhostTxq {
     // ---- owner ----
     void acquire(Owner& owner);
     void release();
-    [[nodiscard]] int send(Batch& batch, std::uint64_t& tx_packets);
+    [[nodiscard]] int send(Batch& batch, Sent& sent);
+    // Drops the batch, as the owner can have no more sends in progress.
+    void refuse(Batch& batch) { stats_.drop(Drop::work_ring_full, batch.drop_from(0)); }
     // 0: the oldest send in progress is finished. -EINPROGRESS. -ETIMEDOUT: forced, and given up.
     [[nodiscard]] int process_async(bool force);
     // Reaps what no work item waits for, answers a lease that is asked back, publishes.
@@ -43,6 +46,8 @@ class VhostTxq {
 
     // ---- control side, at any time ----
     [[nodiscard]] TxqStats stats() const { return published_.read(); }
+    // From submit to the check that brought the last packet back, one for each batch.
+    [[nodiscard]] const TimeCounts& in_flight_times() const { return in_flight_times_; }
     // The owner changes the engine when it finds nothing in flight.
     void request_engine(Engine engine) { wanted_engine_.store(engine, std::memory_order_relaxed); }
     [[nodiscard]] Engine engine() const { return wanted_engine_.load(std::memory_order_relaxed); }
@@ -68,11 +73,11 @@ class VhostTxq {
     // Drops empty packets; returns the bytes of the others.
     [[nodiscard]] std::uint64_t check_lengths(Batch& batch);
     void drop_zero_length(Batch& batch);
-    void drop_rest(Batch& batch, std::uint16_t from, Drop reason);
     // Both return the packets that the guest's ring took. `bytes`: of the whole batch.
     [[nodiscard]] std::uint16_t send_by_cpu(int vid, Batch& batch, std::uint64_t bytes);
     [[nodiscard]] std::uint16_t send_by_dma(int vid, Batch& batch, std::uint64_t now);
     [[nodiscard]] bool change_engine(Engine wanted);
+    // Returns the packets handed back; then the owner's clock is fresh.
     std::uint32_t poll();
     void take_back(std::uint32_t packets);
     void take_handed_back();
@@ -88,6 +93,7 @@ class VhostTxq {
     Ledger ledger_{max_in_flight};
     MbufFifo mbufs_{max_in_flight};
     TxqStats stats_;
+    TimeCounts in_flight_times_;
     Owner* owner_ = &control_side_;
     Owner control_side_; // when no PMD thread owns the queue
 

@@ -1,67 +1,249 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The deferral engine with the semantics of the Open vSwitch design "Userspace deferral of work" (policy
-// "fifo").
+// The deferral engine: what is not on every send's way.
 #include "defer/deferral.hpp"
 
-#include <cerrno>
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
 
 namespace defer {
+namespace {
 
-Deferral::Deferral(const DeferralConfig& config)
+constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
+constexpr double shortest_gap_us = 0.1;   // between two checks of an item
+constexpr double longest_gap_us = 10'000; // so that a device that comes back is found
+
+std::uint64_t ticks(double us, double ticks_per_us) {
+    return static_cast<std::uint64_t>(us * ticks_per_us);
+}
+
+std::uint64_t limit(std::uint64_t us, double ticks_per_us) {
+    return us == 0 ? never : ticks(static_cast<double>(us), ticks_per_us);
+}
+
+} // namespace
+
+// Measures one stay outside the thread's loop, and tells when it has lasted too long.
+class Deferral::StayTimer {
+  public:
+    explicit StayTimer(Deferral& engine)
+        : engine_(engine)
+        , start_(engine.clock_.refresh()) {}
+    ~StayTimer() { engine_.longest_stall_ = std::max(engine_.longest_stall_, engine_.clock_.now - start_); }
+    StayTimer(const StayTimer&) = delete;
+    StayTimer& operator=(const StayTimer&) = delete;
+
+    [[nodiscard]] bool too_long() const { return engine_.clock_.now - start_ >= engine_.max_stall_; }
+    void waited(std::uint64_t since) { stay_.waiting_ticks += engine_.clock_.now - since; }
+    void left(std::uint32_t items) { stay_.left += items; }
+    [[nodiscard]] const Stay& stay() const { return stay_; }
+
+  private:
+    Deferral& engine_;
+    std::uint64_t start_;
+    Stay stay_;
+};
+
+Deferral::Deferral(const DeferralConfig& config, Clock& clock)
     : config_(config)
-    , ring_(config.ring_size, config.first_index) {
+    , clock_(clock)
+    , per_queue_(config.policy == Policy::per_queue)
+    , paced_(config.paced)
+    , timed_(config.paced || config.deadline_us > 0)
+    , deadline_(limit(config.deadline_us, config.ticks_per_us))
+    , max_stall_(limit(config.max_stall_us, config.ticks_per_us))
+    , longest_gap_(ticks(longest_gap_us, config.ticks_per_us)) {
+    WorkRing::check_size(config.ring_size);
+    clear_targets();
 }
 
-void Deferral::defer(WorkFunc work_func, void* port, std::uint16_t qid) {
-    if (ring_.full()) {
-        ++stats_.work_ring_full;
-        while (ring_.full()) {
-            (void)do_work();
-        }
+void Deferral::clear_targets() {
+    lanes_.clear();
+    list_.clear();
+    first_listed_ = listed_count_ = 0;
+    channels_.clear();
+    if (!per_queue_) {
+        lanes_.push_back({.ring = WorkRing(config_.ring_size, config_.first_index)});
     }
-    ring_.push({.work_func = work_func, .port = port, .qid = qid, .attempts = 0, .deferred_at = iteration_});
-    ++stats_.work_deferred;
+    (void)add_channel();
 }
 
-int Deferral::do_work() {
-    if (ring_.empty()) {
-        return -ENOENT;
-    }
-    WorkItem& item = ring_.head();
-    if (item.work_func(item.port, item.qid, false) != -EINPROGRESS) {
-        ring_.pop();
-        ++stats_.work_done;
-        return 0;
-    }
-    ++stats_.work_in_progress;
-    if (item.attempts < config_.attempt_limit) {
-        ++item.attempts;
-        return -EINPROGRESS;
-    }
-    const int forced = item.work_func(item.port, item.qid, true);
-    ring_.pop();
-    ++(forced == 0 ? stats_.work_done : stats_.work_dropped);
-    return 0;
+std::uint16_t Deferral::add_channel() {
+    channels_.emplace_back(ticks(shortest_gap_us, config_.ticks_per_us));
+    return static_cast<std::uint16_t>(channels_.size() - 1);
 }
 
-std::uint32_t Deferral::do_all_work() {
+WorkTarget Deferral::add_target(WorkFunc work_func, void* port, std::uint16_t qid, std::uint16_t channel) {
+    if (per_queue_) {
+        lanes_.push_back({.ring = WorkRing(config_.ring_size, config_.first_index)});
+        // Room for one more in the list: made at the end of what is in it.
+        std::rotate(list_.begin(), list_.begin() + static_cast<std::ptrdiff_t>(first_listed_), list_.end());
+        first_listed_ = 0;
+        list_.push_back(nullptr);
+    }
+    return {.work_func = work_func, .port = port, .qid = qid, .channel = channel, .lane = &lanes_.back()};
+}
+
+std::uint32_t Deferral::pending() const {
+    std::uint32_t count = 0;
+    for (const Lane& lane : lanes_) {
+        count += lane.ring.count();
+    }
+    return count;
+}
+
+// A work function that throws leaves its lane where it was.
+std::uint32_t Deferral::work_listed(std::uint32_t iteration_delay) {
     std::uint32_t left = 0;
-    for (;;) {
-        const int result = do_work();
-        if (result == -ENOENT) {
-            return left;
-        }
-        left += result == 0;
+    for (std::size_t lanes = listed_count_; lanes > 0; --lanes) {
+        left += work_lane(list_[first_listed_]->ring, iteration_delay);
+        rotate_list();
     }
-}
-
-std::uint32_t Deferral::do_iteration() {
-    std::uint32_t left = 0;
-    while (!ring_.empty() && iteration_ - ring_.head().deferred_at >= config_.iteration_delay && do_work() == 0) {
-        ++left;
-    }
-    ++iteration_;
     return left;
+}
+
+int Deferral::do_work_of_next_lane() {
+    while (listed_count_ > 0) {
+        WorkRing& ring = list_[first_listed_]->ring;
+        const int result = ring.empty() ? -ENOENT : check(ring);
+        rotate_list();
+        if (result != -ENOENT) {
+            return result;
+        }
+    }
+    return -ENOENT;
+}
+
+Deferral::Stay Deferral::do_all_work() {
+    StayTimer timer(*this);
+    while (WorkRing* ring = next_ring()) {
+        if (timer.too_long()) {
+            force(*ring);
+            timer.left(1);
+        } else {
+            ask_or_wait(*ring, timer);
+        }
+    }
+    return timer.stay();
+}
+
+Deferral::Stay Deferral::quiesce() {
+    StayTimer timer(*this);
+    if (per_queue_) {
+        timer.left(work_listed(0));
+        return timer.stay();
+    }
+    WorkRing& ring = lanes_.front().ring;
+    while (!ring.empty() && !timer.too_long()) {
+        ask_or_wait(ring, timer);
+    }
+    return timer.stay();
+}
+
+WorkRing* Deferral::next_ring() {
+    if (!per_queue_) {
+        WorkRing& ring = lanes_.front().ring;
+        return ring.empty() ? nullptr : &ring;
+    }
+    while (listed_count_ > 0) {
+        rotate_list();
+        if (listed_count_ > 0 && !list_[first_listed_]->ring.empty()) {
+            return &list_[first_listed_]->ring;
+        }
+    }
+    return nullptr;
+}
+
+bool Deferral::make_room(Lane& lane) {
+    ++stats_.work_ring_full;
+    if (config_.on_full == OnFull::drop) {
+        return false;
+    }
+    StayTimer timer(*this);
+    while (lane.ring.full()) {
+        if (timer.too_long()) {
+            force(lane.ring);
+        } else {
+            ask_or_wait(lane.ring, timer);
+        }
+    }
+    return true;
+}
+
+// One step of a wait: a check, or, where checks are paced, time that passes until it is worth one.
+void Deferral::ask_or_wait(WorkRing& ring, StayTimer& timer) {
+    const std::uint64_t since = clock_.now;
+    if (may_ask(ring.head(), 0) || clock_.read == nullptr) {
+        if (check(ring) == 0) {
+            timer.left(1);
+            return;
+        }
+    }
+    clock_.refresh();
+    timer.waited(since);
+}
+
+void Deferral::force(WorkRing& ring) {
+    WorkItem& item = ring.head();
+    const std::uint64_t before = clock_.now;
+    const int result = item.work_func(item.port, item.qid, true);
+    if (item.share_count > 0) {
+        charge(item, clock_.now - before);
+    }
+    if (paced_) {
+        channels_[item.channel].left(item.bytes);
+    }
+    ring.pop();
+    ++(result == 0 ? stats_.work_done : stats_.work_dropped);
+}
+
+// In equal parts per packet; what does not divide goes to the last rxq, so that nothing of it is lost.
+void Deferral::charge(const WorkItem& item, std::uint64_t ticks) {
+    const std::span shares(item.shares.data(), item.share_count);
+    std::uint64_t packets = 0;
+    for (const RxqShare& share : shares) {
+        packets += share.packets;
+    }
+    std::uint64_t rest = ticks;
+    for (const RxqShare& share : shares.first(shares.size() - 1)) {
+        const std::uint64_t part = ticks * share.packets / packets;
+        charged_[share.rxq] += part;
+        rest -= part;
+    }
+    charged_[shares.back().rxq] += rest;
+}
+
+void Deferral::start_time(WorkItem& item, const WorkTarget& target, std::uint32_t bytes) {
+    item.deferred_time = clock_.now;
+    if (paced_) {
+        CopyTime& channel = channels_[target.channel];
+        item.channel = target.channel;
+        item.bytes = bytes;
+        item.size_class = channel.submitted(bytes);
+        item.ready_time = clock_.now + std::min(channel.expected(item.size_class), deadline_);
+    }
+}
+
+void Deferral::postpone(WorkItem& item) {
+    if (paced_) {
+        const std::uint64_t elapsed = clock_.now - item.deferred_time;
+        const std::uint64_t gap = std::min(channels_[item.channel].gap(item.attempts, elapsed), longest_gap_);
+        item.ready_time = clock_.now + std::min(gap, deadline_ - elapsed);
+    }
+}
+
+void Deferral::end_time(const WorkItem& item) {
+    if (!paced_) {
+        return;
+    }
+    CopyTime& channel = channels_[item.channel];
+    channel.left(item.bytes);
+    const std::uint64_t elapsed = clock_.now - item.deferred_time;
+    if (item.attempts > 0) {
+        channel.first_check_was_early(item.size_class, elapsed);
+    } else {
+        channel.first_check_was_right(item.size_class, elapsed);
+    }
 }
 
 } // namespace defer

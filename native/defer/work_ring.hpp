@@ -24,10 +24,15 @@ class WorkRing {
         : mask_(size - 1)
         , read_index_(first_index)
         , write_index_(first_index) {
+        check_size(size);
+        slots_ = std::make_unique_for_overwrite<WorkItem[]>(size);
+    }
+
+    // Throws std::invalid_argument for what no ring can have.
+    static void check_size(std::uint32_t size) {
         if (size < min_size || size > max_size || !std::has_single_bit(size)) {
             throw std::invalid_argument("ring_size must be a power of two from 2 to 65536");
         }
-        slots_ = std::make_unique<WorkItem[]>(size);
     }
 
     [[nodiscard]] bool empty() const { return read_index_ == write_index_; }
@@ -38,14 +43,20 @@ class WorkRing {
     // The oldest item. Not to be called on an empty ring.
     [[nodiscard]] WorkItem& head() { return slots_[read_index_ & mask_]; }
     void pop() { ++read_index_; }
-    // Not to be called on a full ring.
-    void push(const WorkItem& item) { slots_[write_index_++ & mask_] = item; }
+    // The slot of the new youngest item, for the caller to fill. Not to be called on a full ring.
+    [[nodiscard]] WorkItem& push() { return slots_[write_index_++ & mask_]; }
 
   private:
     std::uint32_t mask_;
     std::uint32_t read_index_;
     std::uint32_t write_index_;
     std::unique_ptr<WorkItem[]> slots_;
+};
+
+// A ring, and whether it is in the list of those with work. Policy fifo has one, per_queue one for each txq.
+struct Lane {
+    WorkRing ring;
+    bool listed = false;
 };
 
 } // namespace defer

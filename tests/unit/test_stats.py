@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pydpdk_defer._stats_text import live_line
-from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Txq
+from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Times, Txq
 
 
 def txq(**changes: Any) -> Txq:
@@ -17,6 +17,7 @@ def txq(**changes: Any) -> Txq:
         **dict.fromkeys(("batches", "submit_cycles", "complete_cycles", "wasted_cycles"), 0),
         "bytes_by_engine": {"dma": 0, "cpu": 0},
         "drops": {"ring_full": 0},
+        "in_flight_time": Times({}),
     }
     return Txq(**{**values, **changes})
 
@@ -27,7 +28,7 @@ def snapshot(seconds: float = 1.0, queue: Txq | None = None, available: int = 10
         seconds=seconds,
         tsc_hz=10**9,
         pmds=(Pmd(core=1, **{name: pmd.get(name, 0) for name in names}),),
-        ports={"vm0": PortCounters("vhost", "dma", 1, 0, (Rxq(0, 0, 0, 0, 0),), (queue or txq(),))},
+        ports={"vm0": PortCounters("vhost", "dma", 1, 0, (Rxq(0, 0, 0, 0, 0, 0, 0),), (queue or txq(),))},
         mempools={"mbufs": Mempool(100, available)},
         dma={"copier": Dma("dma_skeleton0", "dma_skeleton", False, False, 0, 0, 0)},
         eal=Eal("22.11.11", "22.11.11", False),

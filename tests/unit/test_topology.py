@@ -131,7 +131,16 @@ def test_defaults() -> None:
             },
         },
         "pmd": [{"core": 1, "rxqs": ["src:0", "vm0:0"]}],
-        "deferral": {"policy": "fifo", "ring_size": 128, "attempt_limit": 1000, "iteration_delay": 0},
+        "deferral": {
+            "policy": "fifo",
+            "ring_size": 128,
+            "attempt_limit": 1000,
+            "iteration_delay": 0,
+            "paced": False,
+            "deadline_us": 0,
+            "on_full": "wait",
+            "max_stall_us": 100_000,
+        },
         "forward": {"kind": "wire", "wires": [["src", "vm0"]]},
     }
 

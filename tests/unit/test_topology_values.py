@@ -160,7 +160,7 @@ def port(**keys: Any) -> dict[str, Any]:
             )
             for rxq in ("src", "src:", "src:-1", "src:01", "src:0 ", ":0", "src:0x")
         ),
-        ({"deferral": {"policy": "lifo"}}, 'deferral.policy = "lifo": must be "fifo"'),
+        ({"deferral": {"policy": "lifo"}}, 'deferral.policy = "lifo": must be "fifo" or "per_queue"'),
         ({"deferral": {"ring_size": 1}}, f"deferral.ring_size = 1: {POWER} 2 to 65536"),
         (
             {"deferral": {"ring_size": 129}},

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The time as a thread knows it: the ticks that somebody in it read last.
+//
+// Reading a clock costs about as much as a check, so whoever has read it leaves it here for the others.
+#pragma once
+
+#include <cstdint>
+
+namespace defer {
+
+struct Clock {
+    std::uint64_t now = 0;
+    // Only where the thread waits. A clock without it stands still there, and no bound in time holds.
+    std::uint64_t (*read)(void* context) = nullptr;
+    void* context = nullptr;
+
+    std::uint64_t refresh() {
+        if (read != nullptr) {
+            now = read(context);
+        }
+        return now;
+    }
+};
+
+} // namespace defer

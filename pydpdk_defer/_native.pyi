@@ -173,7 +173,8 @@ class VhostPort(Port):
         client: bool,
         queues: int,
         copy: Literal["dma", "cpu"],
-        channels: Sequence[tuple[DmaDevice, int]],
+        channels: Sequence[Sequence[tuple[DmaDevice, int]]],
+        wedge_timeout_ms: int,
         pool: Mempool,
     ) -> None: ...
     def open(self) -> None: ...

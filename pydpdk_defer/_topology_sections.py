@@ -141,7 +141,8 @@ class VhostPort(Section):
     `socket`: path of 1 to 107 bytes. `mode`: `"server"` makes the socket; `"client"` connects to a guest that
     listens, and reconnects. `queues`: queue pairs, 1 to 16. `copy_` (key `copy`): who moves the bytes,
     `"dma"` or `"cpu"`; when not given, `"dma"` if `dma` names a device, else `"cpu"`. `dma`: names of
-    `[dma.NAME]` tables.
+    `[dma.NAME]` tables; txq q uses the q-th in turn, and when that one hangs, another of them. `wedge_timeout_ms`:
+    milliseconds, 1 to 3600000; a device that has work and hands nothing back for so long is taken out of use.
     """
 
     kind: Literal["vhost"] = "vhost"
@@ -150,6 +151,7 @@ class VhostPort(Section):
     queues: Queues = 1
     copy_: Annotated[Literal["dma", "cpu"], one_of("dma", "cpu"), Field(alias="copy")] = "cpu"
     dma: Annotated[tuple[Annotated[str, text()], ...], listed('a list of DMA names, as in ["copier"]')] = ()
+    wedge_timeout_ms: Annotated[int, whole(1, 3_600_000)] = 3000
 
     @model_validator(mode="before")
     @classmethod

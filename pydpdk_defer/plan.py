@@ -32,10 +32,13 @@ class PmdPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole: threads, the channel of each txq of each vhost port with DMA, threads that use a device."""
+    """The whole: threads, the channels of each txq of each vhost port with DMA, threads that use a device.
+
+    A txq's first channel is the one that it uses; the others take its place when its device hangs.
+    """
 
     pmds: tuple[PmdPlan, ...]
-    channels: dict[str, tuple[Channel, ...]]
+    channels: dict[str, tuple[tuple[Channel, ...], ...]]
     dma_cores: dict[str, tuple[int, ...]]
     sinks: dict[str, int]
 
@@ -46,21 +49,34 @@ def make_plan(topology: Topology) -> Plan:
     pmds = tuple(_pmd_plan(topology, index, sinks) for index in range(len(topology.pmd)))
     owner = {output: pmd.core for pmd in pmds for output in pmd.outputs}
     dma_cores: dict[str, list[int]] = {name: [] for name in topology.dma}
-    channels: dict[str, tuple[Channel, ...]] = {}
-    for name, port in topology.port.items():
-        if not isinstance(port, VhostPort) or not port.dma:
-            continue
-        of_port = []
-        for qid in range(port.queues):
-            device = port.dma[qid % len(port.dma)]
-            cores = dma_cores[device]
-            core = owner.get((name, qid))
-            if core is not None and core not in cores:
-                cores.append(core)
-            # A txq that nobody sends to uses no channel; the first one stands for it.
-            of_port.append(Channel(device, cores.index(core) if core is not None else 0))
-        channels[name] = tuple(of_port)
+    txqs = [
+        (name, port, qid, owner.get((name, qid)))
+        for name, port in topology.port.items()
+        if isinstance(port, VhostPort) and port.dma
+        for qid in range(port.queues)
+    ]
+    for _, port, qid, core in txqs:
+        _let_use(dma_cores[port.dma[qid % len(port.dma)]], core)
+    channels: dict[str, tuple[tuple[Channel, ...], ...]] = {}
+    for name, port, qid, core in txqs:
+        in_turn = [port.dma[(qid + step) % len(port.dma)] for step in range(len(port.dma))]
+        # A spare device is one that no other thread uses: not every device has channels for several.
+        spares = [device for device in in_turn[1:] if dma_cores[device] in ([], [core])]
+        for device in spares:
+            _let_use(dma_cores[device], core)
+        of_txq = tuple(Channel(device, _index(dma_cores[device], core)) for device in [in_turn[0], *spares])
+        channels[name] = (*channels.get(name, ()), of_txq)
     return Plan(pmds, channels, {name: tuple(cores) for name, cores in dma_cores.items()}, sinks)
+
+
+def _let_use(cores: list[int], core: int | None) -> None:
+    if core is not None and core not in cores:
+        cores.append(core)
+
+
+def _index(cores: list[int], core: int | None) -> int:
+    """A txq that nobody sends to uses no channel; the first one stands for it."""
+    return cores.index(core) if core is not None else 0
 
 
 def _pmd_plan(topology: Topology, index: int, sinks: dict[str, int]) -> PmdPlan:

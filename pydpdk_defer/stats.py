@@ -149,7 +149,8 @@ class Txq(_Record):
     """A transmit queue: `submitted` = `completed` + `in_flight` + `given_up`, in packets.
 
     `quarantined` packets were given up and are still with the engine; `late_completions` were given up and came
-    back since. `submit_cycles` were spent in sends that the far side took something of, `complete_cycles` in
+    back since. `wedges`: times that the engine handed nothing back for so long that its device was taken out of use.
+    `submit_cycles` were spent in sends that the far side took something of, `complete_cycles` in
     checks that brought completions back, `wasted_cycles` in sends and checks that moved nothing. `in_flight_time`: of
     each batch that was in progress, from its submit to the check that brought its last packet back.
     """
@@ -162,6 +163,7 @@ class Txq(_Record):
     given_up: int
     quarantined: int
     late_completions: int
+    wedges: int
     batches: int
     bytes_by_engine: Mapping[str, int]
     drops: Mapping[str, int]

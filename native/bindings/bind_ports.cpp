@@ -68,6 +68,7 @@ py::dict txq_stats(const Port& port, std::uint16_t qid) {
     d["given_up"] = stats.given_up;
     d["quarantined"] = stats.quarantined;
     d["late_completions"] = stats.late_completions;
+    d["wedges"] = stats.wedges;
     d["batches"] = stats.batches;
     d["bytes_by_engine"] = bytes;
     d["drops"] = drops;
@@ -137,23 +138,28 @@ void register_ethdev(py::module_& m) {
 
 void register_vhost(py::module_& m) {
     using datapath::VhostPort;
-    // (device, channel) for each txq; a port keeps its devices alive.
-    using Channels = std::vector<std::pair<std::shared_ptr<dpdk::DmaDevice>, std::uint16_t>>;
+    // (device, channel) for each txq, the preferred one first; a port keeps its devices alive.
+    using Channels = std::vector<std::vector<std::pair<std::shared_ptr<dpdk::DmaDevice>, std::uint16_t>>>;
     py::class_<VhostPort, Port, std::shared_ptr<VhostPort>>(m, "VhostPort")
         .def(py::init([](std::string name, std::string socket, bool client, std::uint16_t queues,
-                         const std::string& copy, const Channels& channels, std::shared_ptr<dpdk::Mempool> pool) {
+                         const std::string& copy, const Channels& channels, unsigned wedge_timeout_ms,
+                         std::shared_ptr<dpdk::Mempool> pool) {
                  VhostPort::Options options{.socket = std::move(socket),
                                             .client = client,
                                             .queues = queues,
                                             .copy = parse_engine(copy),
-                                            .channels = {}};
-                 for (const auto& [device, channel] : channels) {
-                     options.channels.push_back(&device->channel(channel));
+                                            .channels = {},
+                                            .wedge_timeout_ms = wedge_timeout_ms};
+                 for (const auto& of_txq : channels) {
+                     auto& candidates = options.channels.emplace_back();
+                     for (const auto& [device, channel] : of_txq) {
+                         candidates.push_back(&device->channel(channel));
+                     }
                  }
                  return std::make_shared<VhostPort>(std::move(name), options, std::move(pool));
              }),
              py::kw_only(), py::arg("name"), py::arg("socket"), py::arg("client"), py::arg("queues"), py::arg("copy"),
-             py::arg("channels"), py::arg("pool"), py::keep_alive<1, 7>())
+             py::arg("channels"), py::arg("wedge_timeout_ms"), py::arg("pool"), py::keep_alive<1, 7>())
         .def("open", &VhostPort::open, py::call_guard<py::gil_scoped_release>())
         .def_property(
             "copy", [](const VhostPort& self) { return self.copy() == datapath::Engine::dma ? "dma" : "cpu"; },

@@ -57,8 +57,9 @@ struct TxqStats {
     std::uint64_t given_up = 0;         // of these, no longer waited for
     std::uint64_t quarantined = 0;      // given up, and their mbufs not handed back yet
     std::uint64_t late_completions = 0; // given up, and handed back since
-    std::uint64_t batches = 0;          // sends that the ring took something of
-    std::uint64_t bytes_dma = 0;        // bytes of completed and late packets, by the engine that moved them
+    std::uint64_t wedges = 0;    // times that the engine handed nothing back for so long that it was taken out of use
+    std::uint64_t batches = 0;   // sends that the ring took something of
+    std::uint64_t bytes_dma = 0; // bytes of completed and late packets, by the engine that moved them
     std::uint64_t bytes_cpu = 0;
     std::uint64_t submit_cycles = 0;   // in sends that the ring took something of
     std::uint64_t complete_cycles = 0; // in checks that brought completions back

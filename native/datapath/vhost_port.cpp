@@ -19,7 +19,10 @@ VhostPort::VhostPort(std::string name, const Options& options, std::shared_ptr<d
     , vring_enabled_(2 * static_cast<std::size_t>(options.queues)) {
     for (std::uint16_t qid = 0; qid < options.queues; ++qid) {
         rxqs_[qid].configure(qid, pool_->get());
-        txqs_[qid].configure(qid, options.copy, options.channels.empty() ? nullptr : options.channels.at(qid));
+        txqs_[qid].configure(
+            qid, {.engine = options.copy,
+                  .channels = options.channels.empty() ? std::vector<dpdk::DmaChannel*>{} : options.channels.at(qid),
+                  .wedge_timeout_ms = options.wedge_timeout_ms});
     }
 }
 
@@ -66,6 +69,10 @@ void VhostPort::close() {
 void VhostPort::set_copy(Engine engine) {
     if (engine == Engine::dma && options_.channels.empty()) {
         throw std::invalid_argument("port " + name() + " has no DMA device: copy cannot be 'dma'");
+    }
+    if (engine == Engine::dma &&
+        !std::all_of(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.can_use_dma(); })) {
+        throw std::invalid_argument("port " + name() + ": its DMA devices are out of use, copy cannot be 'dma'");
     }
     for (auto& txq : txqs_) {
         txq.request_engine(engine);

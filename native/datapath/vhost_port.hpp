@@ -22,7 +22,8 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
         bool client = false;
         std::uint16_t queues = 1; // queue pairs
         Engine copy = Engine::cpu;
-        std::vector<dpdk::DmaChannel*> channels; // one per txq; empty: CPU copy only
+        std::vector<std::vector<dpdk::DmaChannel*>> channels; // of each txq, the preferred one first; empty: CPU only
+        unsigned wedge_timeout_ms = 3000;
     };
 
     VhostPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool);
@@ -40,12 +41,12 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     }
     [[nodiscard]] defer::WorkFunc work_func() const override;
     [[nodiscard]] const void* copy_channel(std::uint16_t qid) const override {
-        return options_.channels.empty() ? nullptr : options_.channels.at(qid);
+        return options_.channels.empty() ? nullptr : options_.channels.at(qid).front();
     }
     [[nodiscard]] bool drain(unsigned timeout_ms) override;
     void close() override;
     // Every queue moves over when it finds nothing in flight. Throws std::invalid_argument for DMA without a
-    // channel.
+    // channel that can be used.
     void set_copy(Engine engine);
     [[nodiscard]] Engine copy() const { return txqs_.front().engine(); }
     // Queues that a guest has ready for our packets.

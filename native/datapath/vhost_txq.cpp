@@ -2,7 +2,10 @@
 // One transmit queue of a vhost port: the owner's side.
 #include "datapath/vhost_txq.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
+#include <utility>
 
 #include <rte_cycles.h>
 #include <rte_dmadev.h>
@@ -17,11 +20,15 @@ constexpr unsigned engine_change_ms = 100;
 
 } // namespace
 
-void VhostTxq::configure(std::uint16_t qid, Engine engine, dpdk::DmaChannel* channel) {
+void VhostTxq::configure(std::uint16_t qid, Options options) {
     qid_ = qid;
-    channel_ = channel;
-    engine_ = engine;
-    wanted_engine_.store(engine, std::memory_order_relaxed);
+    options_ = std::move(options);
+    channel_ = options_.channels.empty() ? nullptr : options_.channels.front();
+    engine_ = options_.engine;
+    wanted_engine_.store(engine_, std::memory_order_relaxed);
+    control_side_.read = [](void*) { return rte_rdtsc(); };
+    control_side_.max_stall = std::numeric_limits<std::uint64_t>::max();
+    wedge_timeout_ = rte_get_tsc_hz() / 1000 * options_.wedge_timeout_ms;
 }
 
 void VhostTxq::acquire(Owner& owner) {
@@ -44,7 +51,9 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
     const int vid = lease_.vid();
     std::uint16_t taken = 0;
     Drop reason = Drop::no_guest;
-    if (vid >= 0 && lease_.usable()) {
+    if (wedged_.load(std::memory_order_relaxed)) [[unlikely]] {
+        reason = Drop::dma_stopped;
+    } else if (vid >= 0 && lease_.usable()) {
         const Engine wanted = wanted_engine_.load(std::memory_order_relaxed);
         if (wanted != engine_ && change_engine(wanted)) {
             engine_ = wanted;
@@ -56,7 +65,7 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
             reason = Drop::dma_stopped;
         } else {
             taken = send_by_dma(vid, batch, start);
-            if (taken < batch.count && rte_dma_burst_capacity(channel_->dev_id, channel_->vchan) == 0) {
+            if (taken < batch.count && rte_dma_burst_capacity(channel()->dev_id, channel()->vchan) == 0) {
                 reason = Drop::dma_ring_full;
             }
         }
@@ -87,7 +96,7 @@ std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t now) {
     if (ledger_.full() || mbufs_.room() < batch.count) {
         return 0;
     }
-    const std::uint16_t taken = Async::submit(vid, vring(), batch.packets, batch.count, *channel_);
+    const std::uint16_t taken = Async::submit(vid, vring(), batch.packets, batch.count, *channel());
     if (taken == 0) {
         return 0;
     }
@@ -125,18 +134,22 @@ void VhostTxq::drop_zero_length(Batch& batch) {
     batch.count = kept;
 }
 
-// Sync and async enqueue on one vring corrupt it unless nothing is in flight in between: the batch waits.
+// Sync and async enqueue on one vring corrupt it unless nothing is in flight in between: the batch waits, and when that
+// lasts too long the next try is left for later.
 bool VhostTxq::change_engine(Engine wanted) {
-    if (wanted == Engine::dma && !channel_usable()) {
+    if ((wanted == Engine::dma && !channel_usable()) || owner_->now < next_engine_change_) {
         return false;
     }
-    const std::uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000 * engine_change_ms;
+    const std::uint64_t start = owner_->now;
+    const std::uint64_t longest = std::min(owner_->max_stall, rte_get_tsc_hz() / 1000 * engine_change_ms);
     while (ledger_.outstanding() > 0) {
-        if (poll() == 0 && rte_rdtsc() > deadline) {
-            return false;
+        if (poll() == 0 && owner_->now - start > longest) {
+            next_engine_change_ = owner_->now + longest;
+            break;
         }
     }
-    return true;
+    owner_->longest_stall = std::max(owner_->longest_stall, owner_->now - start);
+    return ledger_.outstanding() == 0;
 }
 
 int VhostTxq::process_async(bool force) {
@@ -167,7 +180,7 @@ std::uint32_t VhostTxq::poll() {
         return 0;
     }
     rte_mbuf* returned[Async::max_poll];
-    const std::uint16_t count = Async::poll(vid, vring(), returned, Async::max_poll, *channel_);
+    const std::uint16_t count = Async::poll(vid, vring(), returned, Async::max_poll, *channel());
     if (count > 0) {
         for (std::uint16_t i = 0; i < count; ++i) {
             stats_.bytes_dma += returned[i]->pkt_len;
@@ -186,6 +199,7 @@ void VhostTxq::take_back(std::uint32_t packets) {
     const auto returned = ledger_.take_back(
         packets, [this](std::uint64_t submitted_at) { in_flight_times_.record(owner_->now - submitted_at); });
     owner_->completions += packets;
+    last_completion_ = owner_->now;
     stats_.completed += returned.completed;
     stats_.late_completions += returned.late;
 }
@@ -205,10 +219,11 @@ void VhostTxq::take_handed_back() {
 
 void VhostTxq::housekeep() {
     take_handed_back();
+    watch_channel();
     if (ledger_.quarantined() > 0 || lease_.asked_back()) {
         (void)poll();
     }
-    if (lease_.asked_back() && lease_.vid() >= 0 && (ledger_.outstanding() == 0 || !channel_usable())) {
+    if (lease_.asked_back() && lease_.vid() >= 0 && ledger_.outstanding() == 0) {
         lease_.let_go();
     }
     publish();
@@ -231,16 +246,7 @@ bool VhostTxq::drain(unsigned timeout_ms) {
 
 void VhostTxq::abandon() {
     acquire(control_side_);
-    while (ledger_.unclaimed() > 0) {
-        if (ledger_.oldest_done()) {
-            ledger_.claim_oldest();
-        } else {
-            stats_.given_up += ledger_.give_up_oldest();
-        }
-    }
-    (void)ledger_.take_back(ledger_.quarantined(), [](std::uint64_t) {});
-    mbufs_.free_oldest(mbufs_.count());
-    handed_back_.store(0, std::memory_order_relaxed);
+    give_up_in_flight();
     release();
 }
 

@@ -10,6 +10,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <vector>
 
 #include "datapath/ledger.hpp"
 #include "datapath/mbuf_fifo.hpp"
@@ -24,8 +26,14 @@ namespace datapath {
 
 class VhostTxq {
   public:
-    // `channel`: the DMA channel of the thread that will own the queue; nullptr: CPU copy only.
-    void configure(std::uint16_t qid, Engine engine, dpdk::DmaChannel* channel);
+    struct Options {
+        Engine engine = Engine::cpu;
+        // The DMA channels of the thread that will own the queue: the one to use, and those that take its place when
+        // its device is taken out of use. Empty: CPU copy only.
+        std::vector<dpdk::DmaChannel*> channels;
+        unsigned wedge_timeout_ms = 0; // in flight and no completion for so long: the device hangs
+    };
+    void configure(std::uint16_t qid, Options options);
 
     // ---- owner ----
     void acquire(Owner& owner);
@@ -51,6 +59,8 @@ class VhostTxq {
     // The owner changes the engine when it finds nothing in flight.
     void request_engine(Engine engine) { wanted_engine_.store(engine, std::memory_order_relaxed); }
     [[nodiscard]] Engine engine() const { return wanted_engine_.load(std::memory_order_relaxed); }
+    // One of its DMA devices is not out of use.
+    [[nodiscard]] bool can_use_dma() const;
     [[nodiscard]] int vid() const { return lease_.vid(); }
     [[nodiscard]] bool has_guest() const { return !lease_.is_back() && lease_.usable(); }
 
@@ -81,14 +91,31 @@ class VhostTxq {
     std::uint32_t poll();
     void take_back(std::uint32_t packets);
     void take_handed_back();
+    [[nodiscard]] dpdk::DmaChannel* channel() const { return channel_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool channel_usable() const {
-        return channel_ != nullptr && !channel_->out_of_use.load(std::memory_order_relaxed);
+        return holds_channel_.load(std::memory_order_relaxed) && channel()->use->usable();
     }
-    void declare_channel_dead(int vid, const char* when);
+    // Takes the first channel that is usable; without one the CPU copies from now on.
+    void choose_channel();
+    void let_go_of_channel();
+    // In flight, and nothing came back for too long.
+    [[nodiscard]] bool hangs() const;
+    void watch_channel();
+    // The device is stopped: what it was given is given up and freed. The vring needs a new guest.
+    void give_up_in_flight();
+    void wait_while(const std::function<bool()>& waiting, int vid, const char* when);
     void publish();
 
     std::uint16_t qid_ = 0;
-    dpdk::DmaChannel* channel_ = nullptr;
+    Options options_;
+    // Changed by the event thread while no device is granted, by the owner while nothing is in flight.
+    std::atomic<dpdk::DmaChannel*> channel_{nullptr};
+    std::atomic<bool> holds_channel_{false};
+    // The owner gave up what vhost still counts as in flight: this vring is of no use until a new guest comes.
+    std::atomic<bool> wedged_{false};
+    std::uint64_t wedge_timeout_ = 0; // in TSC cycles
+    std::uint64_t last_completion_ = 0;
+    std::uint64_t next_engine_change_ = 0;
     Engine engine_ = Engine::cpu;
     Ledger ledger_{max_in_flight};
     MbufFifo mbufs_{max_in_flight};

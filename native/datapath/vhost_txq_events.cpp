@@ -5,6 +5,7 @@
 // device that does not finish in time is stopped for good rather than left writing.
 #include "datapath/vhost_txq.hpp"
 
+#include <functional>
 #include <string>
 
 #include <unistd.h>
@@ -34,11 +35,14 @@ class Deadline {
 } // namespace
 
 void VhostTxq::device_ready(int vid) {
-    if (channel_ != nullptr && !attached_) {
+    wedged_.store(false, std::memory_order_relaxed);
+    choose_channel();
+    if (channel() != nullptr && !attached_) {
         attached_ = Async::attach(vid, vring());
         if (!attached_) {
             dpdk::log::add("vring " + std::to_string(vring()) + " of device " + std::to_string(vid) +
                            " takes no asynchronous copies");
+            let_go_of_channel();
             return;
         }
     }
@@ -47,23 +51,13 @@ void VhostTxq::device_ready(int vid) {
 }
 
 void VhostTxq::device_gone(int vid) {
-    const Deadline deadline(drain_limit_ms);
     lease_.ask_back();
-    while (!lease_.is_back()) {
-        if (lease_.try_acquire()) {
-            housekeep(); // as the owner that is missing
-            lease_.release();
-        }
-        if (!lease_.is_back() && deadline.passed()) {
-            declare_channel_dead(vid, "its guest left");
-            break;
-        }
-        usleep(wait_step_us);
-    }
+    wait_while([this] { return !lease_.is_back(); }, vid, "its guest left");
     if (attached_) {
         attached_ = false;
         (void)Async::detach(vid, vring());
     }
+    let_go_of_channel();
 }
 
 void VhostTxq::vring_off(int vid) {
@@ -71,24 +65,31 @@ void VhostTxq::vring_off(int vid) {
     if (!attached_) {
         return;
     }
-    const Deadline deadline(drain_limit_ms);
     rte_mbuf* returned[Async::max_poll];
-    while (channel_usable() && Async::in_flight_in_callback(vid, vring()) > 0) {
-        // The lock keeps the owner out of this vring; the channel, which other vrings of the owner use
-        // meanwhile, is guarded by librte_vhost itself in every release from 22.11 to 26.07.
-        const std::uint16_t count = Async::drain_in_callback(vid, vring(), returned, Async::max_poll, *channel_);
-        handed_back_.fetch_add(count, std::memory_order_release);
-        if (count == 0 && deadline.passed()) {
-            declare_channel_dead(vid, "its vring was switched off");
-        }
-    }
+    wait_while(
+        [&] {
+            if (wedged_.load(std::memory_order_acquire) || Async::in_flight_in_callback(vid, vring()) <= 0) {
+                return false;
+            }
+            // The lock keeps the owner out of this vring; the channel, which other vrings of the owner use
+            // meanwhile, is guarded by librte_vhost itself in every release from 22.11 to 26.07.
+            dpdk::DmaChannel& channel_in_use = *channel();
+            if (channel_in_use.use->enter()) {
+                const std::uint16_t count =
+                    Async::drain_in_callback(vid, vring(), returned, Async::max_poll, channel_in_use);
+                channel_in_use.use->leave(channel_in_use.dev_id);
+                handed_back_.fetch_add(count, std::memory_order_release);
+            }
+            return true;
+        },
+        vid, "its vring was switched off");
     if (Async::detach_in_callback(vid, vring())) {
         attached_ = false;
     }
 }
 
 void VhostTxq::vring_on(int vid) {
-    if (channel_ != nullptr && !attached_) {
+    if (channel() != nullptr && !attached_) {
         attached_ = Async::attach_in_callback(vid, vring());
         if (!attached_) {
             return;
@@ -96,29 +97,29 @@ void VhostTxq::vring_on(int vid) {
     }
     lease_.resume();
     if (lease_.is_back()) {
+        choose_channel();
         lease_.grant(vid);
     }
 }
 
-// The device is stopped before the guest's memory goes away under it. Nothing is submitted to it or polled
-// from it again.
-void VhostTxq::declare_channel_dead(int vid, const char* when) {
-    if (channel_ == nullptr) {
-        return;
-    }
-    channel_->out_of_use.store(true, std::memory_order_release);
-    dpdk::log::add("DMA device " + std::to_string(channel_->dev_id) + " did not finish within " +
-                   std::to_string(drain_limit_ms) + " ms for vring " + std::to_string(vring()) + " of device " +
-                   std::to_string(vid) + " when " + when + ": it is stopped and out of use");
-    const Deadline deadline(drain_limit_ms);
-    while (!lease_.is_back() && lease_.asked_back() && !deadline.passed()) {
+// Takes the place of an owner that is missing. When the DMA device does not finish in time it is taken out of use, so
+// that it is stopped before the guest's memory goes away under it.
+void VhostTxq::wait_while(const std::function<bool()>& waiting, int vid, const char* when) {
+    const Deadline in_time(drain_limit_ms);
+    const Deadline at_all(2 * drain_limit_ms);
+    while (waiting() && !at_all.passed()) {
         if (lease_.try_acquire()) {
             housekeep();
             lease_.release();
         }
+        if (in_time.passed() && channel() != nullptr && channel()->use->usable()) {
+            dpdk::log::add("DMA device " + std::to_string(channel()->dev_id) + " did not finish within " +
+                           std::to_string(drain_limit_ms) + " ms for vring " + std::to_string(vring()) + " of device " +
+                           std::to_string(vid) + " when " + when + ": it is taken out of use");
+            channel()->use->take_out(channel()->dev_id);
+        }
         usleep(wait_step_us);
     }
-    rte_dma_stop(channel_->dev_id);
 }
 
 } // namespace datapath

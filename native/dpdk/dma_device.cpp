@@ -2,7 +2,6 @@
 // A DMA device (DPDK dmadev) made ready for vhost.
 #include "dpdk/dma_device.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -135,6 +134,7 @@ void DmaDevice::configure() {
         }
         channels_[i].dev_id = dev_id_;
         channels_[i].vchan = i;
+        channels_[i].use = &use_;
     }
     if (const int result = rte_dma_start(dev_id_); result != 0) {
         fail("start", result);
@@ -159,10 +159,10 @@ void DmaDevice::stop() {
             log::add("dma." + name_ + ": vhost did not let go of channel " + std::to_string(registered_channels_));
         }
     }
-    if (started_) {
+    if (started_ && !use_.stopped()) {
         rte_dma_stop(dev_id_);
-        started_ = false;
     }
+    started_ = false;
     rte_dma_close(dev_id_);
     dev_id_ = -1;
 }
@@ -176,11 +176,6 @@ DmaStats DmaDevice::stats() const {
         return last_stats_;
     }
     return {.submitted = stats.submitted, .completed = stats.completed, .errors = stats.errors};
-}
-
-bool DmaDevice::out_of_use() const {
-    return std::any_of(channels_.begin(), channels_.end(),
-                       [](const DmaChannel& channel) { return channel.out_of_use.load(std::memory_order_relaxed); });
 }
 
 } // namespace dpdk

@@ -5,10 +5,11 @@
 // Control side only. What a PMD thread needs on its fast path is the DmaChannel.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "dpdk/dma_use.hpp"
 
 namespace dpdk {
 
@@ -16,8 +17,7 @@ namespace dpdk {
 struct DmaChannel {
     std::int16_t dev_id = -1;
     std::uint16_t vchan = 0;
-    // Set by whoever finds the device hung; from then on nothing is submitted to it.
-    std::atomic<bool> out_of_use{false};
+    DmaUse* use = nullptr; // the device's
 };
 
 struct DmaStats {
@@ -47,7 +47,7 @@ class DmaDevice {
     [[nodiscard]] int numa_node() const { return numa_node_; }
     [[nodiscard]] DmaChannel& channel(std::uint16_t index) { return channels_.at(index); }
     // A channel hung, and the device was stopped for it.
-    [[nodiscard]] bool out_of_use() const;
+    [[nodiscard]] bool out_of_use() const { return !use_.usable(); }
     // Summed over the channels.
     [[nodiscard]] DmaStats stats() const;
 
@@ -67,6 +67,7 @@ class DmaDevice {
     int numa_node_ = -1;
     std::int16_t dev_id_ = -1;
     std::vector<DmaChannel> channels_;
+    DmaUse use_;
     DmaStats last_stats_;
 };
 

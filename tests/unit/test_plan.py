@@ -48,8 +48,22 @@ def test_a_channel_for_each_thread_that_uses_a_device() -> None:
         pmd=[{"core": 1, "rxqs": ["src:0", "src:1"]}, {"core": 2, "rxqs": ["src:2", "src:3"]}],
         forward={"wires": [["src", "vm0"]]},
     )
-    assert plan.channels["vm0"] == (Channel("a", 0), Channel("b", 0), Channel("a", 1), Channel("b", 1))
+    assert plan.channels["vm0"] == ((Channel("a", 0),), (Channel("b", 0),), (Channel("a", 1),), (Channel("b", 1),))
     assert plan.dma_cores == {"a": (1, 2), "b": (1, 2)}
+
+
+def test_a_device_that_no_other_thread_uses_is_a_spare() -> None:
+    plan = plan_of(
+        dma={"a": {"device": "dma_skeleton0"}, "b": {"device": "dma_skeleton1"}, "c": {"device": "dma_skeleton2"}},
+        port={
+            "src": {"kind": "generator", "queues": 2},
+            "vm0": {"kind": "vhost", "socket": "vm0.sock", "queues": 2, "dma": ["a", "b", "c"]},
+        },
+        pmd=[{"core": 1, "rxqs": ["src:0"]}, {"core": 2, "rxqs": ["src:1"]}],
+        forward={"wires": [["src", "vm0"]]},
+    )
+    assert plan.channels["vm0"] == ((Channel("a", 0), Channel("c", 0)), (Channel("b", 0),))
+    assert plan.dma_cores == {"a": (1,), "b": (2,), "c": (1,)}
 
 
 @pytest.mark.parametrize("mix", ["imix", [(60, 3), (1500, 5)], [(64, 1)]])

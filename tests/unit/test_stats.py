@@ -13,7 +13,9 @@ from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapsh
 
 def txq(**changes: Any) -> Txq:
     values: dict[str, Any] = {
-        **dict.fromkeys(("submitted", "completed", "in_flight", "given_up", "quarantined", "late_completions"), 0),
+        **dict.fromkeys(
+            ("submitted", "completed", "in_flight", "given_up", "quarantined", "late_completions", "wedges"), 0
+        ),
         **dict.fromkeys(("batches", "submit_cycles", "complete_cycles", "wasted_cycles"), 0),
         "bytes_by_engine": {"dma": 0, "cpu": 0},
         "drops": {"ring_full": 0},

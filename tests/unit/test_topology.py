@@ -128,6 +128,7 @@ def test_defaults() -> None:
                 "queues": 1,
                 "copy": "cpu",
                 "dma": [],
+                "wedge_timeout_ms": 3000,
             },
         },
         "pmd": [{"core": 1, "rxqs": ["src:0", "vm0:0"]}],

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One transmit queue of a vhost port: a DMA channel that hands nothing back any more.
+//
+// vhost never recovers a vring whose copies failed or never finish. So a device that hangs is taken out of use and
+// stopped by the last of its users; then what it was given is freed, and the vring waits for a new guest. A queue with
+// nothing in flight goes on at once, on another channel or by CPU copy.
+#include <algorithm>
+
+#include <rte_cycles.h>
+
+#include "datapath/vhost_txq.hpp"
+
+namespace datapath {
+
+void VhostTxq::choose_channel() {
+    for (dpdk::DmaChannel* candidate : options_.channels) {
+        if (candidate->use->enter()) {
+            channel_.store(candidate, std::memory_order_relaxed);
+            holds_channel_.store(true, std::memory_order_release);
+            return;
+        }
+    }
+    if (!options_.channels.empty()) {
+        wanted_engine_.store(Engine::cpu, std::memory_order_relaxed);
+    }
+}
+
+bool VhostTxq::can_use_dma() const {
+    return std::any_of(options_.channels.begin(), options_.channels.end(),
+                       [](const dpdk::DmaChannel* candidate) { return candidate->use->usable(); });
+}
+
+void VhostTxq::let_go_of_channel() {
+    if (holds_channel_.exchange(false, std::memory_order_acq_rel)) {
+        channel()->use->leave(channel()->dev_id);
+    }
+}
+
+bool VhostTxq::hangs() const {
+    if (ledger_.outstanding() == 0) {
+        return false;
+    }
+    const std::uint64_t since = std::max(last_completion_, ledger_.outstanding_since());
+    const std::uint64_t now = rte_rdtsc();
+    return now > since && now - since > wedge_timeout_;
+}
+
+void VhostTxq::watch_channel() {
+    dpdk::DmaChannel* const current = channel();
+    if (current == nullptr) {
+        return;
+    }
+    if (holds_channel_.load(std::memory_order_acquire)) {
+        if (hangs()) {
+            ++stats_.wedges;
+            current->use->take_out(current->dev_id);
+        }
+        if (current->use->usable()) {
+            return;
+        }
+        let_go_of_channel();
+        if (ledger_.outstanding() == 0) {
+            choose_channel();
+        }
+    }
+    if (ledger_.outstanding() > 0 && current->use->stopped()) {
+        wedged_.store(true, std::memory_order_release);
+        give_up_in_flight();
+    }
+}
+
+void VhostTxq::give_up_in_flight() {
+    while (ledger_.unclaimed() > 0) {
+        if (ledger_.oldest_done()) {
+            ledger_.claim_oldest();
+        } else {
+            stats_.given_up += ledger_.give_up_oldest();
+        }
+    }
+    (void)ledger_.take_back(ledger_.quarantined(), [](std::uint64_t) {});
+    mbufs_.free_oldest(mbufs_.count());
+    handed_back_.store(0, std::memory_order_relaxed);
+}
+
+} // namespace datapath

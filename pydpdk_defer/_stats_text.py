@@ -97,6 +97,8 @@ def _model_lines(dma: "Dma") -> Iterable[str]:
             f"    made by the model: {dma.stalls_injected} stalls, {dma.fulls_injected} times a full ring, "
             f"{dma.errors_injected} errors"
         )
+        if dma.late_copies:
+            yield f"    {dma.late_copies} copies took the device longer than the model: it is slower than what it plays"
 
 
 _PMD_HEAD = (

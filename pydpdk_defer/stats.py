@@ -148,7 +148,8 @@ class Dma(_Record):
     `is_hardware` is false for software that plays one; `out_of_use`: it did not finish a copy, and was stopped.
     `modelled`: what its users saw was made by a model laid over it; `model` says which in few words, and
     `model_changes` how often it was another. What the model did, on top of the device's own counters: copies
-    that stalled the device, times that it declared the ring full, copies that it made fail.
+    that stalled the device, times that it declared the ring full, copies that it made fail. `late_copies` took
+    the device longer than the model's latency and bandwidth say: then it is too slow for this model.
     """
 
     levels = frozenset({"device", "driver", "is_hardware", "out_of_use", "modelled", "model"})
@@ -166,6 +167,7 @@ class Dma(_Record):
     stalls_injected: int = 0
     fulls_injected: int = 0
     errors_injected: int = 0
+    late_copies: int = 0
 
     @property
     def origin(self) -> str:

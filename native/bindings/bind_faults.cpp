@@ -50,6 +50,7 @@ void register_faults(py::module_& m) {
             d["stalls_injected"] = stats.stalls;
             d["fulls_injected"] = stats.fulls;
             d["errors_injected"] = stats.errors;
+            d["late_copies"] = stats.late;
             return d;
         });
 }

@@ -118,6 +118,7 @@ ModelStats DmaModel::stats() const {
         sum.stalls += stats.stalls;
         sum.fulls += stats.fulls;
         sum.errors += stats.errors;
+        sum.late += stats.late;
     }
     return sum;
 }

@@ -21,7 +21,8 @@ ChannelModel::ChannelModel(std::uint32_t ring_size, const ModelParameters& param
 ModelStats ChannelModel::stats() const {
     return {.stalls = stalls_.load(std::memory_order_relaxed),
             .fulls = fulls_.load(std::memory_order_relaxed),
-            .errors = errors_.load(std::memory_order_relaxed)};
+            .errors = errors_.load(std::memory_order_relaxed),
+            .late = copies_late_.load(std::memory_order_relaxed)};
 }
 
 std::uint32_t ChannelModel::room(std::uint64_t now) const {
@@ -119,13 +120,25 @@ ChannelModel::Released ChannelModel::release(std::uint64_t now, std::uint16_t li
     released.error |= device_error_ && position == finished_;
     released.last_index = last_index_;
     released_.store(position, std::memory_order_relaxed);
+    count_late(now);
     return released;
+}
+
+// A model cannot make the device faster than it is, and its figures are worth little where it would have to. Without a
+// latency or a bandwidth it promises nothing.
+void ChannelModel::count_late(std::uint64_t now) {
+    if (model_.latency == 0 && model_.per_byte == 0) {
+        return;
+    }
+    for (late_ = std::max(late_, finished_); late_ < timed_ && copies_[late_ & mask_].ready_at <= now; ++late_) {
+        add(copies_late_);
+    }
 }
 
 void ChannelModel::restart() {
     const std::uint64_t accepted = accepted_.load(std::memory_order_relaxed);
     released_.store(accepted, std::memory_order_relaxed);
-    timed_ = finished_ = let_go_ = accepted;
+    timed_ = finished_ = late_ = let_go_ = accepted;
     last_index_ = UINT16_MAX;
     device_error_ = false;
     apply(model_);

@@ -23,6 +23,7 @@ struct ModelStats {
     std::uint64_t stalls = 0; // a hang counts once
     std::uint64_t fulls = 0;  // the ring became full though the device's own had room
     std::uint64_t errors = 0; // copies that were not made
+    std::uint64_t late = 0;   // copies that the device below had not finished when their modelled time was over
 };
 
 class ChannelModel {
@@ -91,6 +92,7 @@ class ChannelModel {
     void apply(const ModelCycles& model);
     void time(Copy& copy, std::uint64_t now);
     void count_full(std::uint64_t now);
+    void count_late(std::uint64_t now);
     // The end of a lump is when everything before it appears.
     [[nodiscard]] std::uint64_t visible(std::uint64_t now) const {
         return model_.lump == 0 ? now : now - now % model_.lump;
@@ -117,6 +119,7 @@ class ChannelModel {
     std::atomic<std::uint32_t> limit_{0};
     std::uint64_t timed_ = 0;
     std::uint64_t finished_ = 0;
+    std::uint64_t late_ = 0;   // none before this position is still to be found late
     std::uint64_t let_go_ = 0; // released without regard to time before this position
     std::uint16_t last_index_ = UINT16_MAX;
     bool device_error_ = false;
@@ -133,6 +136,7 @@ class ChannelModel {
     std::atomic<std::uint64_t> stalls_{0};
     std::atomic<std::uint64_t> fulls_{0};
     std::atomic<std::uint64_t> errors_{0};
+    std::atomic<std::uint64_t> copies_late_{0};
 };
 
 template<typename Status>
@@ -149,6 +153,7 @@ ChannelModel::Released ChannelModel::release_with_status(std::uint64_t now, std:
     }
     released.last_index = last_index_;
     released_.store(position, std::memory_order_relaxed);
+    count_late(now);
     return released;
 }
 

@@ -95,7 +95,9 @@ def whole(low: int, high: int | None = None, *, power_of_two: bool = False, why:
 
 def number(low: float, meaning: str, high: float = math.inf) -> BeforeValidator:
     """A finite number, whole or not, of at least `low` and at most `high`."""
-    should = f"must be a finite number of at least {low:g}" if high == math.inf else f"must be from {low:g} to {high:g}"
+    should = (
+        f"must be a finite number of at least {low:g}" if high == math.inf else f"must be from {low:g} to {high:.15g}"
+    )
 
     def check(value: Any) -> Any:
         if (_is_int(value) or isinstance(value, float)) and low <= value <= high and _is_finite(value):

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <thread>
 
 namespace faults {
 
@@ -11,11 +12,15 @@ template<typename T> class Handover {
     // Control side; a value that was not taken yet is replaced. May wait for a taker in the middle of a copy.
     void offer(const T& value) {
         while (busy_.test_and_set(std::memory_order_acquire)) {
+            std::this_thread::yield();
         }
         value_ = value;
         fresh_.store(true, std::memory_order_relaxed);
         busy_.clear(std::memory_order_release);
     }
+
+    // Any thread: something was offered and not taken yet.
+    [[nodiscard]] bool pending() const { return fresh_.load(std::memory_order_relaxed); }
 
     // Fast path. False: there is nothing new, or it is being written at this moment and is there next time.
     [[nodiscard]] bool take(T& into) {

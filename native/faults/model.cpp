@@ -25,14 +25,17 @@ ModelStats ChannelModel::stats() const {
             .late = copies_late_.load(std::memory_order_relaxed)};
 }
 
+// Parameters that wait to be taken up already lift the limits of those in use: with nothing outstanding only a copy
+// brings the submit() that takes them up.
 std::uint32_t ChannelModel::room(std::uint64_t now) const {
-    if (now < full_until_.load(std::memory_order_relaxed)) {
+    const bool changing = offered_.pending();
+    if (!changing && now < full_until_.load(std::memory_order_relaxed)) {
         return 0;
     }
     // In this order: what another thread releases meanwhile makes the answer too small, never too large.
     const auto released = released_.load(std::memory_order_relaxed);
     const auto outstanding = accepted_.load(std::memory_order_relaxed) - released;
-    const auto limit = limit_.load(std::memory_order_relaxed);
+    const std::uint32_t limit = changing ? most_ : limit_.load(std::memory_order_relaxed);
     return outstanding < limit ? static_cast<std::uint32_t>(limit - outstanding) : 0;
 }
 

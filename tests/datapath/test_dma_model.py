@@ -122,6 +122,8 @@ def refused(error, *arguments):
         raise AssertionError(arguments)
 
 
+FOR_GOOD = {"hang": pd.DmaModel(hang_at_copy=50), "full": pd.DmaModel(full_at_copy=50, full_ms=60_000)}
+
 with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
     dp.wait_for_guest("vm0", 60)
     refused(ValueError, "copir", None)
@@ -135,12 +137,12 @@ with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
         passes()
         dp.set_dma_model("copier", pd.DmaModel(lump_us=3000, capacity=800))
         passes()
-        before = dp.snapshot()
-        dp.set_dma_model("copier", pd.DmaModel(hang_at_copy=50))
-        hung = lambda: (dp.snapshot() - before).dma["copier"].stalls_injected == 1
-        wait_until(hung, "no hang")
-        dp.set_dma_model("copier", None)
-        passes()
+        for fault, counter in (("hang", "stalls_injected"), ("full", "fulls_injected")):
+            before = dp.snapshot()
+            dp.set_dma_model("copier", FOR_GOOD[fault])
+            wait_until(lambda: (dp.snapshot() - before).dma["copier"][counter] == 1, fault)
+            dp.set_dma_model("copier", None)
+            passes()
     dp.stop_traffic()
     dp.run(seconds=0)
     print("ran", flush=True)
@@ -164,7 +166,7 @@ def test_models_come_and_go_while_packets_pass(folder: Path) -> None:
     figures = json.loads(run.stdout.splitlines()[-1])
     assert_books_balance(figures)
     device = figures["dma"]["copier"]
-    assert (device["model"], device["model_changes"], device["stalls_injected"]) == ("neutral", 12, 3)
+    assert (device["model"], device["model_changes"], device["stalls_injected"]) == ("neutral", 18, 3)
     assert report["received"] == txq_sum(figures, "vm0", "completed") > 0
     assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates", "foreign")] == [0, 0, 0, 0]
     for words in (

@@ -11,7 +11,7 @@ from pydpdk_defer.datapath import Datapath
 from pydpdk_defer.deferral import Deferral, DeferralStats
 from pydpdk_defer.errors import DeferError, DmaError, EalError, TopologyError, VhostError
 from pydpdk_defer.stats import Snapshot
-from pydpdk_defer.topology import Topology
+from pydpdk_defer.topology import DmaModel, Topology
 
 __all__ = [
     "Datapath",
@@ -19,6 +19,7 @@ __all__ = [
     "Deferral",
     "DeferralStats",
     "DmaError",
+    "DmaModel",
     "EalError",
     "Snapshot",
     "Topology",

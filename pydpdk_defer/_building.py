@@ -25,6 +25,7 @@ class Parts:
 
     pools: list[_native.Mempool] = field(default_factory=list)
     dma: dict[str, _native.DmaDevice] = field(default_factory=dict)
+    models: dict[str, _native.DmaModel] = field(default_factory=dict)  # of the modelled ones of dma
     ports: dict[str, _native.Port] = field(default_factory=dict)
     pmds: list[_native.PmdThread] = field(default_factory=list)
 
@@ -68,6 +69,8 @@ def build(topology: Topology, parts: Parts) -> None:
             ring_size=device.ring_size,
             channels=max(1, len(plan.dma_cores[name])),
         )
+        if device.model is not None:
+            parts.models[name] = _native.DmaModel(parts.dma[name], device.model.model_dump())
     for name, port in _ports(topology, plan, parts):
         parts.ports[name] = port
         if isinstance(port, _native.VhostPort):

@@ -15,6 +15,7 @@ from pydpdk_defer._topology_fields import FAULT_TYPE, closest, did_you_mean
 from pydpdk_defer._topology_sections import (
     DeferralOptions,
     DmaDevice,
+    DmaModel,
     EalOptions,
     EthdevPort,
     ForwardOptions,
@@ -107,7 +108,13 @@ def _suggestion(error: ErrorDetails) -> str | None:
     return closest(str(error["loc"][-1]), _known_keys(error["loc"]))
 
 
+def _in_dma_model(location: Location) -> bool:
+    return location[0] == "dma" and location[2:3] == ("model",)
+
+
 def _model(location: Location) -> type[BaseModel]:
+    if _in_dma_model(location):
+        return DmaModel
     return _PORT_KINDS[str(location[2])] if location[0] == "port" else _TABLES[str(location[0])]
 
 
@@ -124,6 +131,8 @@ def _where(location: Location) -> str:
 
 
 def _header(location: Location) -> str:
+    if _in_dma_model(location):
+        return "[dma.NAME.model]"
     headers = {"dma": "[dma.NAME]", "port": "[port.NAME]", "pmd": "[[pmd]]"}
     return headers.get(str(location[0]), f"[{location[0]}]")
 

@@ -24,6 +24,7 @@ __all__ = [
     "RxqRef",
     "closest",
     "did_you_mean",
+    "fault_at",
     "frame_size",
     "listed",
     "mac_address",
@@ -92,13 +93,16 @@ def whole(low: int, high: int | None = None, *, power_of_two: bool = False, why:
     return BeforeValidator(check)
 
 
-def number(low: float, meaning: str) -> BeforeValidator:
-    """A finite number, whole or not, of at least `low`."""
+def number(low: float, meaning: str, high: float = math.inf) -> BeforeValidator:
+    """A finite number, whole or not, of at least `low` and at most `high`."""
+    should = (
+        f"must be a finite number of at least {low:g}" if high == math.inf else f"must be from {low:g} to {high:.15g}"
+    )
 
     def check(value: Any) -> Any:
-        if (_is_int(value) or isinstance(value, float)) and value >= low and _is_finite(value):
+        if (_is_int(value) or isinstance(value, float)) and low <= value <= high and _is_finite(value):
             return value
-        raise _fault(f"must be a finite number of at least {low:g} ({meaning})")
+        raise _fault(f"{should} ({meaning})")
 
     return BeforeValidator(check)
 
@@ -191,7 +195,7 @@ def frame_size() -> BeforeValidator:
         should = f"must be [size, weight], size {sizes} bytes, weight from 1 to {_WEIGHT_MAX}"
         bad = [(f"[{at}]", pair, should) for at, pair in enumerate(value) if not _is_weighted_size(pair)]
         if bad:
-            raise PydanticCustomError(FAULT_TYPE, "bad pairs", {"parts": bad})
+            raise fault_at(bad)
         return tuple(tuple(pair) for pair in value)
 
     return BeforeValidator(check)
@@ -220,6 +224,12 @@ def _nearest_powers(value: int) -> str:
     return f"{above >> 1} or {above}"
 
 
+def fault_at(parts: list[tuple[str, Any, str]]) -> PydanticCustomError:
+    """One fault for each (what follows in the key, value, text)."""
+    # The texts travel as context: in a message template their braces would be taken for fields.
+    said = "; ".join(f"{suffix.lstrip('.')} {text}".lstrip() for suffix, _, text in parts)
+    return PydanticCustomError(FAULT_TYPE, "{said}", {"parts": parts, "said": said})
+
+
 def _fault(should: str) -> PydanticCustomError:
-    # The text travels as context: in a message template its braces would be taken for fields.
-    return PydanticCustomError(FAULT_TYPE, "bad value", {"parts": [("", None, should)]})
+    return fault_at([("", None, should)])

@@ -7,11 +7,14 @@ elsewhere.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from pydpdk_defer._topology_base import Flag, Section
+from pydpdk_defer._topology_dma_model import DmaModel
 from pydpdk_defer._topology_fields import (
+    fault_at,
     frame_size,
     listed,
     mac_address,
@@ -26,6 +29,7 @@ from pydpdk_defer._topology_fields import (
 __all__ = [
     "DeferralOptions",
     "DmaDevice",
+    "DmaModel",
     "EalOptions",
     "EthdevPort",
     "ForwardOptions",
@@ -44,7 +48,6 @@ Name = Annotated[
         "a letter and then at most 31 letters, digits, underscores or dashes, as in vm0",
     ),
 ]
-Flag = Annotated[bool, one_of(True, False)]
 Queues = Annotated[int, whole(1, 16)]
 RatePps = Annotated[float, number(0, "packets per second; 0: as fast as it goes")]
 Device = Annotated[str, text()]
@@ -54,12 +57,6 @@ RingSize = Annotated[int, whole(64, 32768, power_of_two=True)]
 SOCKET_PATH_BYTES = 107
 _NO_ROOM = "a socket address, sockaddr_un, has no room for more"
 _SMALL_DMA_RING = "with fewer descriptors vhost may never accept a packet of 64 KB"
-
-
-class Section(BaseModel):
-    """What all tables share: unknown keys and loose types are faults, and nothing changes once read."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class EalOptions(Section):
@@ -88,11 +85,19 @@ class DmaDevice(Section):
     """`[dma.NAME]`: a DMA device that vhost ports may copy with.
 
     `device`: a vdev with its arguments (`dma_skeleton0,lcore=0`), a PCI address, or the name of an idxd work
-    queue. `ring_size`: descriptors of its channel, a power of two from 256 to 32768.
+    queue. `ring_size`: descriptors of its channel, a power of two from 256 to 32768. `model`: what the device
+    shall be like; without one it is as it is.
     """
 
     device: Annotated[Device, Field(examples=["dma_skeleton0,lcore=0"])]
     ring_size: Annotated[int, whole(256, 32768, power_of_two=True, why=_SMALL_DMA_RING)] = 1024
+    model: DmaModel | None = None
+
+    @model_validator(mode="after")
+    def _capacity_is_in_the_ring(self) -> Self:
+        if self.model is not None and (fault := self.model.capacity_fault(self.ring_size)):
+            raise fault_at([(".model.capacity", self.model.capacity, fault)])
+        return self
 
 
 class GeneratorPort(Section):

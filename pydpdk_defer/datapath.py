@@ -13,9 +13,10 @@ from pydpdk_defer import _native, eal
 from pydpdk_defer._building import Parts, build
 from pydpdk_defer._loading import dpdk_compiled, dpdk_loaded
 from pydpdk_defer._signals import shielded
+from pydpdk_defer._topology_fields import did_you_mean
 from pydpdk_defer.errors import DeferError, EalError, VhostError
 from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Times, Txq
-from pydpdk_defer.topology import Topology, VhostPort
+from pydpdk_defer.topology import DmaModel, Topology, VhostPort
 
 __all__ = ["Datapath"]
 
@@ -49,6 +50,7 @@ class Datapath:
         self._final: Snapshot | None = None
         self._hugepages = False
         self._up_since = 0.0
+        self._dma_models = {name: dma.model for name, dma in topology.dma.items() if dma.model is not None}
 
     # ---- life ----
 
@@ -206,6 +208,29 @@ class Datapath:
         """
         self._vhost(port).copy = copy
 
+    def set_dma_model(self, dma: str, model: DmaModel | None) -> None:
+        """Have a modelled DMA device be like this from now on; `None`: as it is itself.
+
+        Takes effect with the device's next use; what the former model held back is let go then, and copies are
+        counted anew. `ValueError` for a device without a `[dma.NAME.model]` table: the table may be empty, but it
+        is what lays a model over the device before threads use it.
+        """
+        parts = self._running()
+        if dma not in parts.dma:
+            raise ValueError(f"no DMA device {dma!r}; {did_you_mean(dma, parts.dma, 'DMA devices')}")
+        if model is not None and not isinstance(model, DmaModel):
+            raise TypeError(f"model must be a DmaModel or None, not {type(model).__name__}")
+        if dma not in parts.models:
+            raise ValueError(
+                f"dma.{dma} has no model to change, and none can be laid over a device in use; "
+                f"add the table [dma.{dma}.model] to the topology, empty for a start"
+            )
+        model = model or DmaModel()
+        if fault := model.capacity_fault(self.topology.dma[dma].ring_size):
+            raise ValueError(f"dma.{dma}.model.capacity = {model.capacity}: {fault}")
+        parts.models[dma].set(model.model_dump())
+        self._dma_models[dma] = model
+
     # ---- figures ----
 
     def snapshot(self) -> Snapshot:
@@ -224,12 +249,15 @@ class Datapath:
             pmds=tuple(Pmd(**thread.stats()) for thread in parts.pmds),
             ports={name: self._read_port(name, port) for name, port in parts.ports.items()},
             mempools={pool.name: Mempool(pool.size, pool.available) for pool in parts.pools},
-            dma={
-                name: Dma(device.device, device.driver, device.is_hardware, device.out_of_use, **device.stats())
-                for name, device in parts.dma.items()
-            },
+            dma={name: self._read_dma(parts, name, device) for name, device in parts.dma.items()},
             eal=Eal(dpdk_compiled(), dpdk_loaded(), self._hugepages),
         )
+
+    def _read_dma(self, parts: Parts, name: str, device: _native.DmaDevice) -> Dma:
+        counters: dict[str, Any] = {**device.stats()}
+        if name in parts.models:
+            counters |= {"modelled": True, "model": self._dma_models[name].summary, **parts.models[name].stats()}
+        return Dma(device.device, device.driver, device.is_hardware, device.out_of_use, **counters)
 
     def _read_port(self, name: str, port: _native.Port) -> PortCounters:
         vhost = port if isinstance(port, _native.VhostPort) else None

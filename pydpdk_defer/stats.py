@@ -202,9 +202,13 @@ class Dma(_Record):
     """A DMA device and its own counters, in copies.
 
     `is_hardware` is false for software that plays one; `out_of_use`: it did not finish a copy, and was stopped.
+    `modelled`: what its users saw was made by a model laid over it; `model` says which in few words, and
+    `model_changes` how often it was another. What the model did, on top of the device's own counters: copies
+    that stalled the device, times that it declared the ring full, copies that it made fail. `late_copies` took
+    the device longer than the model's latency and bandwidth say: then it is too slow for this model.
     """
 
-    levels = frozenset({"device", "driver", "is_hardware", "out_of_use"})
+    levels = frozenset({"device", "driver", "is_hardware", "out_of_use", "modelled", "model"})
 
     device: str
     driver: str
@@ -213,6 +217,25 @@ class Dma(_Record):
     submitted: int
     completed: int
     errors: int
+    modelled: bool = False
+    model: str = ""
+    model_changes: int = 0
+    stalls_injected: int = 0
+    fulls_injected: int = 0
+    errors_injected: int = 0
+    late_copies: int = 0
+
+    @property
+    def origin(self) -> str:
+        """Whose figures these are: "software: dma_skeleton, modelled: 30 GB/s, 2 us"."""
+        kind = f"{'hardware' if self.is_hardware else 'software'}: {self.driver or self.device}"
+        return f"{kind}, modelled: {self.model_history}" if self.modelled else kind
+
+    @property
+    def model_history(self) -> str:
+        """The model, and whether it was another before: "30 GB/s, 2 us, changed once"."""
+        changes = self.model_changes
+        return self.model + (f", changed {'once' if changes == 1 else f'{changes} times'}" if changes else "")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Self
 from pydantic import ValidationError
 
 from pydpdk_defer import _toml
+from pydpdk_defer._topology_base import Section
 from pydpdk_defer._topology_checks import Parts, link_faults, parts_without_faults, peers
 from pydpdk_defer._topology_faults import shape_faults
 from pydpdk_defer._topology_fields import RxqRef, did_you_mean, listed
@@ -25,6 +26,7 @@ from pydpdk_defer._topology_host import core_faults, dma_faults, eal_faults, soc
 from pydpdk_defer._topology_sections import (
     DeferralOptions,
     DmaDevice,
+    DmaModel,
     EalOptions,
     EthdevPort,
     ForwardOptions,
@@ -32,7 +34,6 @@ from pydpdk_defer._topology_sections import (
     Name,
     PmdThread,
     Port,
-    Section,
     VhostPort,
 )
 from pydpdk_defer.errors import TopologyError
@@ -40,6 +41,7 @@ from pydpdk_defer.errors import TopologyError
 __all__ = [
     "DeferralOptions",
     "DmaDevice",
+    "DmaModel",
     "EalOptions",
     "EthdevPort",
     "ForwardOptions",

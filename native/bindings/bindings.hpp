@@ -20,6 +20,7 @@ void register_errors(py::module_& m);
 void register_eal(py::module_& m);
 void register_deferral(py::module_& m);
 void register_dma(py::module_& m);
+void register_faults(py::module_& m);
 void register_ports(py::module_& m);
 void register_pmd(py::module_& m);
 void register_guest(py::module_& m);

@@ -8,6 +8,7 @@ PYBIND11_MODULE(_native, m) {
     bindings::register_eal(m);
     bindings::register_deferral(m);
     bindings::register_dma(m);
+    bindings::register_faults(m);
     bindings::register_ports(m);
     bindings::register_pmd(m);
     bindings::register_guest(m);

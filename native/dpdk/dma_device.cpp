@@ -159,6 +159,10 @@ void DmaDevice::stop() {
             log::add("dma." + name_ + ": vhost did not let go of channel " + std::to_string(registered_channels_));
         }
     }
+    if (overlay_ != nullptr) {
+        overlay_->remove();
+        overlay_.reset();
+    }
     if (started_ && !use_.stopped()) {
         rte_dma_stop(dev_id_);
     }

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dpdk/dma_use.hpp"
@@ -26,6 +28,19 @@ struct DmaStats {
     std::uint64_t errors = 0;
 };
 
+// Something laid over the fast path of a running device, which has to be off it before the device stops.
+class DmaOverlay {
+  public:
+    DmaOverlay() = default;
+    virtual ~DmaOverlay() = default;
+    DmaOverlay(const DmaOverlay&) = delete;
+    DmaOverlay& operator=(const DmaOverlay&) = delete;
+    // Both while nobody uses the device. For good, and harmless the second time:
+    virtual void remove() = 0;
+    // The device was stopped and started again, and has forgotten the copies that it had.
+    virtual void restart() = 0;
+};
+
 class DmaDevice {
   public:
     // `spec`: a vdev with its arguments, a PCI address (a queue of it as ADDRESS-qN), or an idxd work queue
@@ -38,6 +53,9 @@ class DmaDevice {
     // Ends all use; nothing may be in flight. Harmless the second time.
     void stop();
 
+    // Keeps what was laid over the device, and has it removed when the device stops.
+    void keep(std::shared_ptr<DmaOverlay> overlay) { overlay_ = std::move(overlay); }
+
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] const std::string& device() const { return device_; }
     [[nodiscard]] const std::string& driver() const { return driver_; }
@@ -46,6 +64,8 @@ class DmaDevice {
     [[nodiscard]] std::uint16_t max_channels() const { return max_channels_; }
     [[nodiscard]] int numa_node() const { return numa_node_; }
     [[nodiscard]] DmaChannel& channel(std::uint16_t index) { return channels_.at(index); }
+    [[nodiscard]] std::uint16_t channel_count() const { return static_cast<std::uint16_t>(channels_.size()); }
+    [[nodiscard]] std::int16_t dev_id() const { return dev_id_; }
     // A channel hung, and the device was stopped for it.
     [[nodiscard]] bool out_of_use() const { return !use_.usable(); }
     // Summed over the channels.
@@ -68,6 +88,7 @@ class DmaDevice {
     std::int16_t dev_id_ = -1;
     std::vector<DmaChannel> channels_;
     DmaUse use_;
+    std::shared_ptr<DmaOverlay> overlay_;
     DmaStats last_stats_;
 };
 

@@ -13,6 +13,7 @@ from pydpdk_defer.errors import TopologyError
 from pydpdk_defer.topology import (
     DeferralOptions,
     DmaDevice,
+    DmaModel,
     EalOptions,
     EthdevPort,
     ForwardOptions,
@@ -26,6 +27,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "topology.md").read_text()
 SECTIONS: dict[str, type[BaseModel]] = {
     "`[eal]`": EalOptions,
     "`[dma.NAME]`": DmaDevice,
+    "`[dma.NAME.model]`": DmaModel,
     '`kind = "generator"`': GeneratorPort,
     '`kind = "ethdev"`': EthdevPort,
     '`kind = "vhost"`': VhostPort,
@@ -67,7 +69,7 @@ def test_every_key_has_its_row_and_its_default(heading: str) -> None:
         default = documented[key][1].strip("`")
         if field.is_required():
             assert default == "required"
-        elif key not in {"file_prefix", "copy"}:  # their defaults depend on the rest
+        elif key not in {"file_prefix", "copy", "model"}:  # their defaults depend on the rest, or are none
             plain = list(field.default) if isinstance(field.default, tuple) else field.default
             assert tomllib.loads(f"default = {default}")["default"] == plain
 

@@ -11,12 +11,13 @@ from pydpdk_defer.datapath import Datapath
 from pydpdk_defer.deferral import Deferral, DeferralStats
 from pydpdk_defer.errors import DeferError, DmaError, EalError, TopologyError, VhostError
 from pydpdk_defer.stats import Snapshot
-from pydpdk_defer.topology import DmaModel, Topology
+from pydpdk_defer.topology import DeferralOptions, DmaModel, Topology
 
 __all__ = [
     "Datapath",
     "DeferError",
     "Deferral",
+    "DeferralOptions",
     "DeferralStats",
     "DmaError",
     "DmaModel",

@@ -4,12 +4,13 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydpdk_defer import _native
 from pydpdk_defer._frame_sizes import schedule
 from pydpdk_defer.errors import EalError
-from pydpdk_defer.plan import Plan, make_plan
-from pydpdk_defer.topology import EthdevPort, GeneratorPort, Topology, VhostPort
+from pydpdk_defer.plan import Plan, PmdPlan, make_plan
+from pydpdk_defer.topology import DeferralOptions, EthdevPort, GeneratorPort, Topology, VhostPort
 
 __all__ = ["Parts", "build"]
 
@@ -28,6 +29,7 @@ class Parts:
     models: dict[str, _native.DmaModel] = field(default_factory=dict)  # of the modelled ones of dma
     ports: dict[str, _native.Port] = field(default_factory=dict)
     pmds: list[_native.PmdThread] = field(default_factory=list)
+    plan: Plan | None = None
 
     def start_traffic(self, packets: int) -> None:
         """Open the sources."""
@@ -47,6 +49,20 @@ class Parts:
         """Have all generators made their frames; without one, were so many packets received?"""
         generators = [port for port in self.ports.values() if isinstance(port, _native.GeneratorPort)]
         return all(port.finished for port in generators) if generators else received >= packets
+
+    def queues_of(self, pmd: PmdPlan) -> dict[str, Any]:
+        """A thread's queues as the native side takes them."""
+        return {
+            "inputs": [(self.ports[port], qid, output) for port, qid, output in pmd.inputs],
+            "outputs": [(self.ports[port], qid) for port, qid in pmd.outputs],
+        }
+
+    def set_deferral(self, options: DeferralOptions) -> None:
+        """Have all threads do what they have deferred, and work by other rules from then on."""
+        if self.plan is None:
+            return
+        for thread, pmd in zip(self.pmds, self.plan.pmds, strict=True):
+            thread.reload(**self.queues_of(pmd), **options.model_dump())
 
     def release(self) -> None:
         """Let go of devices and memory. Threads are stopped and ports closed."""
@@ -75,15 +91,10 @@ def build(topology: Topology, parts: Parts) -> None:
         parts.ports[name] = port
         if isinstance(port, _native.VhostPort):
             port.open()
-    for pmd in plan.pmds:
-        parts.pmds.append(
-            _native.PmdThread(
-                core=pmd.core,
-                inputs=[(parts.ports[port], qid, output) for port, qid, output in pmd.inputs],
-                outputs=[(parts.ports[port], qid) for port, qid in pmd.outputs],
-                **topology.deferral.model_dump(),
-            )
-        )
+    parts.plan = plan
+    parts.pmds += [
+        _native.PmdThread(core=pmd.core, **parts.queues_of(pmd), **topology.deferral.model_dump()) for pmd in plan.pmds
+    ]
 
 
 def _mempool(topology: Topology) -> _native.Mempool:

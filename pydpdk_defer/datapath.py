@@ -16,7 +16,7 @@ from pydpdk_defer._signals import shielded
 from pydpdk_defer._topology_fields import did_you_mean
 from pydpdk_defer.errors import DeferError, EalError, VhostError
 from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Times, Txq
-from pydpdk_defer.topology import DmaModel, Topology, VhostPort
+from pydpdk_defer.topology import DeferralOptions, DmaModel, Topology, VhostPort
 
 __all__ = ["Datapath"]
 
@@ -230,6 +230,16 @@ class Datapath:
             raise ValueError(f"dma.{dma}.model.capacity = {model.capacity}: {fault}")
         parts.models[dma].set(model.model_dump())
         self._dma_models[dma] = model
+
+    def set_deferral(self, options: DeferralOptions) -> None:
+        """Have every PMD thread finish what it has deferred, and work by these rules from then on.
+
+        What is still in progress after the former `max_stall_us` is given up. The counters go on. Not for two threads
+        at a time.
+        """
+        if not isinstance(options, DeferralOptions):
+            raise TypeError(f"options must be DeferralOptions, not {options!r}")
+        self._running().set_deferral(options)
 
     # ---- figures ----
 

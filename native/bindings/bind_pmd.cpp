@@ -63,10 +63,11 @@ void register_pmd(py::module_& m) {
         .def("start", &PmdThread::start, py::call_guard<py::gil_scoped_release>())
         .def(
             "reload",
-            [](PmdThread& self, const Inputs& inputs, const Outputs& outputs) {
+            [](PmdThread& self, const Inputs& inputs, const Outputs& outputs, const py::kwargs& deferral) {
                 const auto plan = make_plan(inputs, outputs);
+                const auto config = parse_deferral_config(deferral);
                 const py::gil_scoped_release release;
-                self.reload(plan);
+                self.reload(plan, config);
             },
             py::kw_only(), py::arg("inputs"), py::arg("outputs"))
         .def("stop", &PmdThread::stop, py::call_guard<py::gil_scoped_release>())

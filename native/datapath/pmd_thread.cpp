@@ -26,26 +26,12 @@ namespace {
 // How often the loop does all deferred work, and what need not be done each time: events, public counters.
 constexpr std::uint64_t housekeeping_iterations = 1024;
 
-double cycles_per_us() {
-    return static_cast<double>(rte_get_tsc_hz()) / 1e6;
-}
-
-defer::DeferralConfig in_tsc_cycles(defer::DeferralConfig config) {
-    config.ticks_per_us = cycles_per_us();
-    return config;
-}
-
 } // namespace
 
 PmdThread::PmdThread(unsigned core, const PmdPlan& plan, const defer::DeferralConfig& deferral)
-    : core_(core)
-    , work_(std::make_unique<PmdWork>(plan))
-    , deferral_(in_tsc_cycles(deferral), owner_) {
+    : core_(core) {
     owner_.read = [](void*) { return rte_rdtsc(); };
-    owner_.max_stall = deferral.max_stall_us == 0
-                           ? std::numeric_limits<std::uint64_t>::max()
-                           : static_cast<std::uint64_t>(static_cast<double>(deferral.max_stall_us) * cycles_per_us());
-    adopt_work();
+    work_ = make_work(plan, deferral);
 }
 
 PmdThread::~PmdThread() {
@@ -80,11 +66,11 @@ void PmdThread::stop() {
     state_.store(State::idle, std::memory_order_relaxed);
 }
 
-void PmdThread::reload(const PmdPlan& plan) {
-    auto next = std::make_unique<PmdWork>(plan);
+void PmdThread::reload(const PmdPlan& plan, const defer::DeferralConfig& deferral) {
+    auto next = make_work(plan, deferral);
     if (!thread_.joinable()) {
+        add_up(*work_);
         work_ = std::move(next);
-        adopt_work();
         return;
     }
     next_work_ = std::move(next);
@@ -95,6 +81,11 @@ void PmdThread::reload(const PmdPlan& plan) {
         usleep(100);
     }
     next_work_.reset();
+}
+
+std::unique_ptr<PmdWork> PmdThread::make_work(const PmdPlan& plan, defer::DeferralConfig deferral) {
+    deferral.ticks_per_us = static_cast<double>(rte_get_tsc_hz()) / 1e6;
+    return std::make_unique<PmdWork>(plan, deferral, owner_);
 }
 
 void PmdThread::thread_main() {
@@ -112,40 +103,20 @@ void PmdThread::thread_main() {
         state_.store(State::failed, std::memory_order_release);
         return;
     }
-    work_->acquire(owner_);
+    start_work();
     state_.store(State::running, std::memory_order_release);
     loop();
     work_->release();
     rte_thread_unregister();
 }
 
-// The engine learns of the txqs and rxqs of the work; nothing is pending then.
-void PmdThread::adopt_work() {
-    deferral_.clear_targets();
-    std::vector<const void*> channels;
-    std::vector<std::uint16_t> numbers;
-    for (auto& output : work_->outputs) {
-        const defer::WorkFunc work_func = output.port->work_func();
-        if (work_func == nullptr) {
-            continue;
-        }
-        const void* channel = output.port->copy_channel(output.qid);
-        const auto known = std::find(channels.begin(), channels.end(), channel);
-        std::uint16_t number = 0;
-        if (channel != nullptr && known != channels.end()) {
-            number = numbers[static_cast<std::size_t>(known - channels.begin())];
-        } else {
-            number = deferral_.add_channel();
-            channels.push_back(channel);
-            numbers.push_back(number);
-        }
-        output.can_defer = true;
-        output.target = deferral_.add_target(work_func, output.port, output.qid, number);
-    }
-    deferral_.set_rxqs(work_->inputs.size());
-    for (auto& input : work_->inputs) {
-        input.charged_cycles = deferral_.charged_ticks(input.number);
-    }
+void PmdThread::start_work() {
+    const auto& config = work_->deferral.config();
+    owner_.max_stall =
+        config.max_stall_us == 0
+            ? std::numeric_limits<std::uint64_t>::max()
+            : static_cast<std::uint64_t>(static_cast<double>(config.max_stall_us) * config.ticks_per_us);
+    work_->acquire();
 }
 
 void PmdThread::loop() {
@@ -157,9 +128,9 @@ void PmdThread::loop() {
             return;
         }
         work_->release();
+        add_up(*work_);
         std::swap(work_, next_work_);
-        adopt_work();
-        work_->acquire(owner_);
+        start_work();
         auto expected = Request::reload; // unless a stop came meanwhile
         request_.compare_exchange_strong(expected, Request::none, std::memory_order_release, std::memory_order_relaxed);
     }
@@ -173,7 +144,7 @@ void PmdThread::run_until_request() {
             received += poll(input);
         }
         flush_shared();
-        const std::uint32_t finished = deferral_.do_iteration();
+        const std::uint32_t finished = work_->deferral.do_iteration();
         if (owner_.now == before.now) {
             owner_.now = rte_rdtsc(); // no send and no check has read it
         }
@@ -185,7 +156,7 @@ void PmdThread::run_until_request() {
         }
         if (++stats_.iterations % housekeeping_iterations == 0) {
             const std::uint64_t start = owner_.now;
-            count_stay(start, deferral_.quiesce());
+            count_stay(start, work_->deferral.quiesce());
             housekeep();
         }
     }
@@ -204,7 +175,7 @@ void PmdThread::count_stay(std::uint64_t before, const defer::Deferral::Stay& st
 void PmdThread::finish_work() {
     flush_shared();
     const std::uint64_t start = owner_.now;
-    count_stay(start, deferral_.do_all_work());
+    count_stay(start, work_->deferral.do_all_work());
     housekeep();
 }
 
@@ -277,9 +248,9 @@ void PmdThread::flush_shared() {
 void PmdThread::flush(PmdWork::Output& output) {
     const std::uint64_t start = owner_.now;
     ++stats_.tx_batches;
-    if (output.can_defer && deferral_.config().on_full == defer::OnFull::drop && !deferral_.has_room(output.target))
+    if (output.can_defer && work_->deferral.config().on_full == defer::OnFull::drop && !work_->deferral.has_room(output.target))
         [[unlikely]] {
-        deferral_.count_refused();
+        work_->deferral.count_refused();
         output.port->refuse(output.qid, output.batch);
     } else {
         Sent sent;
@@ -287,7 +258,7 @@ void PmdThread::flush(PmdWork::Output& output) {
         stats_.tx_packets += sent.packets;
         charge_send(output, owner_.now - start);
         if (result == -EINPROGRESS) {
-            deferral_.defer(output.target, static_cast<std::uint32_t>(sent.bytes), output.batch_shares());
+            work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes), output.batch_shares());
         }
     }
     output.share_count = 0;
@@ -311,7 +282,7 @@ void PmdThread::charge_send(const PmdWork::Output& output, std::uint64_t cycles)
 
 void PmdThread::housekeep() {
     for (auto& input : work_->inputs) {
-        const std::uint64_t charged = deferral_.charged_ticks(input.number);
+        const std::uint64_t charged = work_->deferral.charged_ticks(input.number);
         input.load.deferred_cycles = charged - input.charged_cycles;
         input.charged_cycles = charged;
         input.port->housekeep_rxq(input.qid, input.load);
@@ -320,9 +291,17 @@ void PmdThread::housekeep() {
     for (auto& output : work_->outputs) {
         output.port->housekeep_txq(output.qid);
     }
-    stats_.deferral = deferral_.stats();
-    stats_.longest_stall_cycles = std::max(deferral_.longest_stall_ticks(), owner_.longest_stall);
-    published_.publish(stats_);
+    PmdStats now = stats_;
+    now.deferral += work_->deferral.stats();
+    now.longest_stall_cycles =
+        std::max({stats_.longest_stall_cycles, work_->deferral.longest_stall_ticks(), owner_.longest_stall});
+    published_.publish(now);
+}
+
+// What former work counted stays in the thread's counters.
+void PmdThread::add_up(const PmdWork& former) {
+    stats_.deferral += former.deferral.stats();
+    stats_.longest_stall_cycles = std::max(stats_.longest_stall_cycles, former.deferral.longest_stall_ticks());
 }
 
 } // namespace datapath

@@ -28,9 +28,10 @@ class PmdThread {
     void start();
     // Asks it to do all deferred work and end, and waits for that. Harmless when it is not running.
     void stop();
-    // Has it work by another plan. Returns when all work deferred under the former plan is done or given up, and the
-    // thread has let go of every queue and port that the new plan does not name. Throws as the constructor.
-    void reload(const PmdPlan& plan);
+    // Has it work by another plan and other rules. Returns when all work deferred under the former ones is done or
+    // given up, and the thread has let go of every queue and port that the new plan does not name. Throws as the
+    // constructor.
+    void reload(const PmdPlan& plan, const defer::DeferralConfig& deferral);
     [[nodiscard]] unsigned core() const { return core_; }
     [[nodiscard]] PmdStats stats() const { return published_.read(); }
 
@@ -39,7 +40,9 @@ class PmdThread {
     enum class Request : std::uint8_t { none, reload, stop };
 
     void thread_main();
-    void adopt_work();
+    [[nodiscard]] std::unique_ptr<PmdWork> make_work(const PmdPlan& plan, defer::DeferralConfig deferral);
+    void start_work();
+    void add_up(const PmdWork& former);
     void loop();
     void run_until_request();
     [[nodiscard]] std::uint32_t poll(PmdWork::Input& input);
@@ -58,11 +61,10 @@ class PmdThread {
     std::atomic<Request> request_{Request::none};
 
     // The thread's own while it runs; the control side's while it is not running, or waits for its reload.
-    alignas(64) std::unique_ptr<PmdWork> work_;
+    alignas(64) Owner owner_;
+    std::unique_ptr<PmdWork> work_;
     std::unique_ptr<PmdWork> next_work_;
-    Owner owner_;
-    defer::Deferral deferral_;
-    PmdStats stats_;
+    PmdStats stats_; // but for what the present work's engine counts
 
     Published<PmdStats> published_;
 };

@@ -2,12 +2,15 @@
 // What a PMD thread works on: its rxqs, its txqs, and which leads to which.
 #include "datapath/pmd_work.hpp"
 
+#include <map>
 #include <stdexcept>
 
 namespace datapath {
 
-PmdWork::PmdWork(const PmdPlan& plan)
-    : plan_(plan) {
+PmdWork::PmdWork(const PmdPlan& plan, const defer::DeferralConfig& config, Owner& owner)
+    : deferral(config, owner)
+    , plan_(plan)
+    , owner_(owner) {
     outputs.reserve(plan_.outputs.size());
     for (const auto& output : plan_.outputs) {
         if (output.port == nullptr || output.qid >= output.port->txq_count()) {
@@ -32,14 +35,33 @@ PmdWork::PmdWork(const PmdPlan& plan)
             shared_outputs.push_back(output);
         }
     }
+    deferral.set_rxqs(inputs.size());
+    add_targets();
 }
 
-void PmdWork::acquire(Owner& owner) {
+// Txqs that share a channel share what is learned of it.
+void PmdWork::add_targets() {
+    std::map<const void*, std::uint16_t> channels{{nullptr, std::uint16_t{0}}};
+    for (auto& output : outputs) {
+        const defer::WorkFunc work_func = output.port->work_func();
+        if (work_func == nullptr) {
+            continue;
+        }
+        const void* channel = output.port->copy_channel(output.qid);
+        if (!channels.contains(channel)) {
+            channels[channel] = deferral.add_channel();
+        }
+        output.can_defer = true;
+        output.target = deferral.add_target(work_func, output.port, output.qid, channels[channel]);
+    }
+}
+
+void PmdWork::acquire() {
     for (auto& input : inputs) {
         input.port->acquire_rxq(input.qid);
     }
     for (auto& output : outputs) {
-        output.port->acquire_txq(output.qid, owner);
+        output.port->acquire_txq(output.qid, owner_);
     }
 }
 

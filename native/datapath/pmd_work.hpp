@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a PMD thread works on: its rxqs, its txqs, and which leads to which.
+// What a PMD thread works on: its rxqs, its txqs, which leads to which, and the deferred work of its sends.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 
 #include "datapath/port.hpp"
 #include "datapath/statistics.hpp"
-#include "defer/work_item.hpp"
+#include "defer/deferral.hpp"
 
 namespace datapath {
 
@@ -61,20 +61,25 @@ class PmdWork {
         std::uint64_t charged_cycles = 0; // by the deferral engine, as the port was told
     };
 
-    // Throws std::invalid_argument for a plan that points to nothing.
-    explicit PmdWork(const PmdPlan& plan);
+    // `owner`: the thread's; it outlives the work. Throws std::invalid_argument for a plan that points to nothing.
+    PmdWork(const PmdPlan& plan, const defer::DeferralConfig& config, Owner& owner);
     PmdWork(const PmdWork&) = delete;
     PmdWork& operator=(const PmdWork&) = delete;
 
     std::vector<Input> inputs;
     std::vector<Output> outputs;
     std::vector<Output*> shared_outputs;
+    defer::Deferral deferral;
 
-    void acquire(Owner& owner);
+    // ---- the thread ----
+    void acquire();
     void release();
 
   private:
+    void add_targets();
+
     PmdPlan plan_;
+    Owner& owner_;
 };
 
 } // namespace datapath

@@ -54,14 +54,6 @@ Deferral::Deferral(const DeferralConfig& config, Clock& clock)
     , max_stall_(limit(config.max_stall_us, config.ticks_per_us))
     , longest_gap_(ticks(longest_gap_us, config.ticks_per_us)) {
     WorkRing::check_size(config.ring_size);
-    clear_targets();
-}
-
-void Deferral::clear_targets() {
-    lanes_.clear();
-    list_.clear();
-    first_listed_ = listed_count_ = 0;
-    channels_.clear();
     if (!per_queue_) {
         lanes_.push_back({.ring = WorkRing(config_.ring_size, config_.first_index)});
     }

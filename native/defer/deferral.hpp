@@ -38,8 +38,6 @@ class Deferral {
     [[nodiscard]] WorkTarget add_target(WorkFunc work_func, void* port, std::uint16_t qid, std::uint16_t channel = 0);
     // The rxqs that shares name are 0 to `count` - 1.
     void set_rxqs(std::size_t count) { charged_.resize(count); }
-    // Forgets all targets. Only when nothing is pending.
-    void clear_targets();
 
     // ---- the work ----
     // Would defer() append without waiting?

@@ -14,4 +14,13 @@ struct DeferralStats {
     std::uint64_t work_dropped = 0;     // items that left the ring given up
 };
 
+inline DeferralStats& operator+=(DeferralStats& stats, const DeferralStats& more) {
+    stats.work_deferred += more.work_deferred;
+    stats.work_in_progress += more.work_in_progress;
+    stats.work_ring_full += more.work_ring_full;
+    stats.work_done += more.work_done;
+    stats.work_dropped += more.work_dropped;
+    return stats;
+}
+
 } // namespace defer

@@ -43,13 +43,9 @@ class CopyTime {
     }
 
     // ---- what came of it ----
-    // The first check, `elapsed` ticks after the submit, found the send done. One made much later than it was due tells
-    // nothing.
-    void first_check_was_right(std::uint16_t size_class, std::uint64_t elapsed) {
+    // The first check, for which the send had to wait its time, found it done.
+    void first_check_was_right(std::uint16_t size_class) {
         Estimate& estimate = estimates_[size_class];
-        if (elapsed > estimate.ticks + (estimate.ticks >> 2)) {
-            return;
-        }
         const unsigned shift = estimate.step_shift(true);
         estimate.ticks -= estimate.ticks >> std::max(shift - 1, 1U);
     }

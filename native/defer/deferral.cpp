@@ -212,6 +212,7 @@ void Deferral::start_time(WorkItem& item, const WorkTarget& target, std::uint32_
         item.channel = target.channel;
         item.bytes = bytes;
         item.size_class = channel.submitted(bytes);
+        item.rested = false;
         item.ready_time = clock_.now + std::min(channel.expected(item.size_class), deadline_);
     }
 }
@@ -233,8 +234,8 @@ void Deferral::end_time(const WorkItem& item) {
     const std::uint64_t elapsed = clock_.now - item.deferred_time;
     if (item.attempts > 0) {
         channel.first_check_was_early(item.size_class, elapsed);
-    } else {
-        channel.first_check_was_right(item.size_class, elapsed);
+    } else if (item.rested) {
+        channel.first_check_was_right(item.size_class);
     }
 }
 

@@ -144,8 +144,15 @@ class Deferral {
         return 0;
     }
 
-    [[nodiscard]] bool may_ask(const WorkItem& item, std::uint32_t iteration_delay) const {
-        return iteration_ - item.deferred_at >= iteration_delay && !(paced_ && item.ready_time > clock_.now);
+    [[nodiscard]] bool may_ask(WorkItem& item, std::uint32_t iteration_delay) const {
+        if (iteration_ - item.deferred_at < iteration_delay) {
+            return false;
+        }
+        if (paced_ && item.ready_time > clock_.now) {
+            item.rested = true;
+            return false;
+        }
+        return true;
     }
     std::uint32_t work_lane(WorkRing& ring, std::uint32_t iteration_delay) {
         std::uint32_t left = 0;

@@ -36,6 +36,7 @@ struct WorkItem {
     void* port;
     std::uint16_t qid;
     std::uint16_t share_count;
+    bool rested; // its turn came before it was worth a check
     std::uint32_t attempts;
     std::uint32_t deferred_at; // the owner's iteration count when the item was appended
     // Only where time counts (pacing, deadline), in ticks of the owner's clock.

@@ -10,9 +10,10 @@ __all__ = ["guest"]
 
 
 @contextmanager
-def guest(socket: str, *, core: int, hugepages: bool, spin: bool = False) -> Iterator[None]:
-    """A sink on `socket`, pinned to `core`; ended when the context ends."""
-    command = [sys.executable, "-m", "pydpdk_defer", "guest", socket, "--role", "sink", "--core", str(core)]
+def guest(socket: str, *, core: int, hugepages: bool, spin: bool = False, nice: int = 0) -> Iterator[None]:
+    """A sink on `socket`, pinned to `core`, at this niceness; ended when the context ends."""
+    command = ["nice", "-n", str(nice)] if nice else []
+    command += [sys.executable, "-m", "pydpdk_defer", "guest", socket, "--role", "sink", "--core", str(core)]
     command += ["--hugepages", "yes" if hugepages else "no", "--connect-timeout", "30"]
     with subprocess.Popen(
         [*command, *(["--spin"] if spin else [])],

@@ -35,13 +35,16 @@ from pydpdk_defer import Datapath, DeferralOptions, DmaModel, Snapshot, Topology
 PMD_CORE = 1
 OTHER_CORE = 0
 PORTS = 4
+FRAME_SIZE = 1500
 # The copying threads share a CPU with the guests and may be off it for milliseconds.
 ATTEMPTS = 2**31
+GUEST_NICE = 5  # a guest that has nothing to do yields; what it does then delays the copying threads little
 HELD_LATENCY_US = 100
 STALL_MS = 20
 HELD_PPS = 4_000
 HELD_STALL_AT_COPY = 400
-CHECKS_PPS = 80_000
+# So many that the copying thread of dma_skeleton never goes to sleep: asleep it takes any time from 5 to 80 us.
+CHECKS_PPS = 1_000_000
 CHECKS_LATENCIES_US = (0, 1, 10, 100)
 
 
@@ -56,7 +59,10 @@ def topology(folder: str, ports: int, pps: float) -> Topology:
                 for at, name in enumerate(devices)
             },
             "port": {
-                **{f"src{at}": {"kind": "generator", "rate_pps": pps, "burst": 8} for at in range(ports)},
+                **{
+                    f"src{at}": {"kind": "generator", "frame_size": FRAME_SIZE, "rate_pps": pps, "burst": 8}
+                    for at in range(ports)
+                },
                 **{
                     f"vm{at}": {"kind": "vhost", "socket": f"{folder}/vm{at}.sock", "dma": [devices[min(at, 1)]]}
                     for at in range(ports)
@@ -74,7 +80,7 @@ def datapath(ports: int, pps: float) -> Iterator[Datapath]:
     """A datapath whose ports all have their guest."""
     with tempfile.TemporaryDirectory() as folder, Datapath(topology(folder, ports, pps)) as dp, ExitStack() as guests:
         for at in range(ports):
-            guests.enter_context(guest(f"{folder}/vm{at}.sock", core=OTHER_CORE, hugepages=False, nice=19))
+            guests.enter_context(guest(f"{folder}/vm{at}.sock", core=OTHER_CORE, hugepages=False, nice=GUEST_NICE))
         for at in range(ports):
             dp.wait_for_guest(f"vm{at}", 60)
         yield dp

@@ -63,7 +63,7 @@ class Process:
     def stderr(self) -> str:
         return self.stderr_path.read_text(errors="replace")
 
-    def wait_for_text(self, text: str) -> None:
+    def wait_for_text(self, text: str, seconds: float = LIMIT_SECONDS) -> None:
         """Wait until the process has printed something."""
 
         def printed() -> bool:
@@ -73,7 +73,7 @@ class Process:
                 raise AssertionError(f"ended without {text!r}: {self.popen.returncode}\n{self.stdout}\n{self.stderr}")
             return False
 
-        wait_until(printed, f"{text!r} from {self.command}\n{self.stdout}\n{self.stderr}")
+        wait_until(printed, f"{text!r} from {self.command}\n{self.stdout}\n{self.stderr}", seconds)
 
     def tell(self, line: str = "") -> None:
         """Give it a line on stdin."""

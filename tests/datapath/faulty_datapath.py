@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A datapath whose DMA device is given one fault after the other; a process of its own, for test_faults.py.
+
+    python faulty_datapath.py JSON      {"topology": ..., "models": [...], "seconds": ...}
+
+Prints a line of JSON for each model: the counters of its time, in flight and after. When a queue is declared wedged it
+prints "is wedged", waits for a line and for a new guest, and goes on. At the end a line with the final figures.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+import pydpdk_defer as pd
+
+
+def wedges(snapshot: pd.Snapshot) -> int:
+    return sum(txq.wedges for _, _, txq in snapshot.txqs())
+
+
+def run(dp: pd.Datapath, seconds: float) -> None:
+    """Traffic for so long; a queue that is wedged by then gets a new guest and as much time again."""
+    known = wedges(dp.snapshot())
+    dp.run(seconds=seconds, until=lambda: wedges(dp.snapshot()) > known)
+    if wedges(dp.snapshot()) > known:
+        print("is wedged", flush=True)
+        sys.stdin.readline()
+        dp.wait_for_guest("vm0", 60)
+        dp.run(seconds=seconds)
+
+
+def main(task: dict[str, Any]) -> None:
+    with pd.Datapath(pd.Topology.from_dict(task["topology"])) as dp:
+        dp.wait_for_guest("vm0", 60)
+        for model in task["models"]:
+            dp.set_dma_model("copier", pd.DmaModel(**model))
+            before = dp.snapshot()
+            run(dp, task["seconds"])
+            dp.set_dma_model("copier", None)
+            deadline = time.monotonic() + 30
+            while any(txq.in_flight + txq.quarantined for _, _, txq in dp.snapshot().txqs()):
+                assert time.monotonic() < deadline, f"{model}: {dp.snapshot()}"
+                time.sleep(0.01)
+            after = dp.snapshot()
+            print(json.dumps((after - before).to_dict() | {"faults": after.faults()}), flush=True)
+        print("all ran", flush=True)
+        sys.stdin.readline()
+    final = dp.snapshot()
+    print(json.dumps(final.to_dict() | {"faults": final.faults(stopped=True)}), flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

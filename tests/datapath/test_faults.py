@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every fault of a DMA device, alone and in pairs: books, frames, bounded stalls, and counters that tell it."""
+
+import json
+import sys
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from delivery import LONG_RING, MIX
+from processes import Guest, Process, assert_books_balance, topology, txq_sum
+
+A_MOMENT, A_MINUTE = 0.7, 60.0  # of traffic with each model
+MAX_STALL_US = 50_000
+# A thread that waits looks at the clock between two checks; the machine may take its CPU away there.
+LATE_US = 50_000
+WEDGE_TIMEOUT_MS = 700
+
+PASSING: dict[str, dict[str, Any]] = {
+    "latency": {"latency_us": 300},
+    "bandwidth": {"bandwidth_gb_per_s": 0.05},
+    "lumps": {"lump_us": 2000},
+    "capacity": {"capacity": 200},
+    "stalls": {"stall_at_copy": 2000, "stall_ms": 20, "stall_repeat": True},
+    "full": {"full_at_copy": 1500, "full_ms": 10, "full_repeat": True},
+}
+FOR_GOOD: dict[str, dict[str, Any]] = {"hang": {"hang_at_copy": 6000}, "error": {"error_every": 5000}}
+POLICIES: dict[str, dict[str, Any]] = {
+    "fifo": {"policy": "fifo"},
+    "per_queue": {"policy": "per_queue"},
+    "paced": {"policy": "per_queue", "paced": True},
+    "deadline": {"policy": "fifo", "paced": True, "deadline_us": 5000, "on_full": "drop"},
+}
+
+
+def task(folder: Path, models: list[dict[str, Any]], policy: str, seconds: float) -> list[str]:
+    tables = topology(
+        folder / "vm0.sock",
+        port__src__frame_size=MIX,
+        port__src__rate_pps=20_000,
+        port__vm0__wedge_timeout_ms=WEDGE_TIMEOUT_MS,
+        dma__copier__model={},
+        deferral={"attempt_limit": 2**31, "max_stall_us": MAX_STALL_US, **POLICIES[policy]},
+    )
+    script = Path(__file__).with_name("faulty_datapath.py")
+    return [sys.executable, str(script), json.dumps({"topology": tables, "models": models, "seconds": seconds})]
+
+
+def results(run: Process) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+
+
+def assert_intact(report: dict[str, Any]) -> None:
+    assert report["received"] > 0
+    assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates", "foreign")] == [0, 0, 0, 0], report
+
+
+def assert_told(model: dict[str, Any], figures: dict[str, Any]) -> None:
+    """The counters say what the model did."""
+    device, txq = figures["dma"]["copier"], figures["ports"]["vm0"]["txqs"][0]
+    assert figures["faults"] == []
+    assert txq["submitted"] == txq["completed"] + txq["given_up"] > 0
+    assert txq["late_completions"] == txq["given_up"]
+    assert device["errors_injected"] == 0
+    if "latency_us" in model:
+        assert txq["in_flight_time"]["p50_us"] >= model["latency_us"]
+    if "stall_at_copy" in model:
+        assert device["stalls_injected"] > 0
+        assert txq["in_flight_time"]["max_us"] >= 1000 * model["stall_ms"]
+    if "full_at_copy" in model and "capacity" not in model:
+        assert device["fulls_injected"] > 0
+        assert txq["drops"]["dma_ring_full"] > 0
+
+
+def pass_faults(folder: Path, policy: str, seconds: float) -> None:
+    """One datapath through all faults that pass, alone and in pairs."""
+    models = [*PASSING.values(), *(one | other for one, other in combinations(PASSING.values(), 2))]
+    with (
+        Process(folder, "script", task(folder, models, policy, seconds)) as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
+    ):
+        run.wait_for_text("all ran", (seconds + 10) * len(models))
+        report = guest.report()
+        run.tell()
+        assert run.finish() == 0, run.stderr
+    *of_models, final = results(run)
+    for model, figures in zip(models, of_models, strict=True):
+        assert_told(model, figures)
+    assert_books_balance(final)
+    assert_intact(report)
+    assert report["received"] == txq_sum(final, "vm0", "completed") + txq_sum(final, "vm0", "late_completions")
+    assert final["pmds"][0]["longest_stall_us"] < MAX_STALL_US + LATE_US
+
+
+def survive_fault(folder: Path, fault: str, with_it: str | None, policy: str, seconds: float) -> None:
+    """A device fails for good, perhaps with another fault before: the queue is wedged, a new guest is served by CPU."""
+    model = FOR_GOOD[fault] | PASSING.get(with_it or "", {})
+    with Process(folder, "script", task(folder, [model], policy, seconds)) as run:
+        with Guest(folder, folder / "vm0.sock", *LONG_RING) as guest:
+            run.wait_for_text("is wedged", seconds + 30)
+            first = guest.report()
+        with Guest(folder, folder / "vm0.sock", *LONG_RING, name="second") as guest:
+            guest.wait_ready()
+            run.tell()
+            run.wait_for_text("all ran", seconds + 30)
+            second = guest.report()
+            run.tell()
+            assert run.finish() == 0, run.stderr
+    figures, final = results(run)
+    device, txq = figures["dma"]["copier"], figures["ports"]["vm0"]["txqs"][0]
+    assert device["out_of_use"]
+    assert device["errors_injected" if fault == "error" else "stalls_injected"] > 0
+    assert txq["wedges"] == 1
+    assert txq["given_up"] > 0
+    assert txq["bytes_by_engine"]["dma"] > 0
+    assert txq["bytes_by_engine"]["cpu"] > 0
+    assert figures["ports"]["vm0"]["copy"] == "cpu"
+    [told] = final.pop("faults")
+    assert told.startswith("dma copier: dma_skeleton0 did not finish a copy in time")
+    assert_books_balance(final | {"faults": []})
+    for report in (first, second):
+        assert_intact(report)
+    assert final["pmds"][0]["longest_stall_us"] < MAX_STALL_US + LATE_US
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("policy", ["fifo", "paced"])
+def test_faults_that_pass(folder: Path, policy: str) -> None:
+    pass_faults(folder, policy, A_MOMENT)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_faults_that_pass_for_a_minute_each(folder: Path, policy: str) -> None:
+    pass_faults(folder, policy, A_MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("fault", "with_it", "policy"),
+    [("hang", None, "fifo"), ("error", None, "paced"), ("hang", "full", "paced"), ("error", "stalls", "fifo")],
+)
+def test_faults_for_good(folder: Path, fault: str, with_it: str | None, policy: str) -> None:
+    survive_fault(folder, fault, with_it, policy, A_MOMENT)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(("fault", "with_it"), [(f, w) for f in FOR_GOOD for w in (None, *PASSING)])
+def test_faults_for_good_with_a_minute_around(folder: Path, fault: str, with_it: str | None, policy: str) -> None:
+    survive_fault(folder, fault, with_it, policy, A_MINUTE)

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Deferred work on the real path: other rules and another plan while packets pass, quarantine, and who is charged."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from delivery import LONG_RING
+from processes import Guest, Process, Run, assert_books_balance, dropped, topology, txq_sum
+
+STALL = {"stall_at_copy": 1000, "stall_ms": 100, "stall_repeat": True}
+
+
+def script(folder: Path, text: str, tables: dict[str, Any]) -> Process:
+    return Process(folder, "script", [sys.executable, "-c", text, json.dumps(tables)])
+
+
+def final_figures(run: Process) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return figures
+
+
+HEAD = """
+import json, sys, time
+import pydpdk_defer as pd
+
+topology = pd.Topology.from_dict(json.loads(sys.argv[1]))
+"""
+TAIL = """
+final = dp.snapshot()
+print(json.dumps({**final.to_dict(), "faults": final.faults(stopped=True)}))
+"""
+NEW_RULES = f"""{HEAD}
+RULES = [
+    dict(policy="per_queue"), dict(policy="per_queue", paced=True), dict(paced=True, iteration_delay=3),
+    dict(deadline_us=1_000_000), dict(ring_size=2), dict(ring_size=4, policy="per_queue"), dict(),
+]
+with pd.Datapath(topology) as dp:
+    dp.wait_for_guest("vm0", 60)
+    dp.start_traffic()
+    for _ in range(6):
+        for rules in RULES:
+            dp.set_deferral(pd.DeferralOptions(attempt_limit=2**31, max_stall_us=10**6, **rules))
+            time.sleep(0.02)
+    dp.stop_traffic()
+    dp.run(seconds=0)
+    print("ran", flush=True)
+    sys.stdin.readline()
+{TAIL}"""
+
+
+def test_other_rules_while_packets_pass_lose_none(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", port__src__rate_pps=20_000)
+    with script(folder, NEW_RULES, tables) as run, Guest(folder, folder / "vm0.sock", *LONG_RING) as guest:
+        run.wait_for_text("ran")
+        report = guest.report()
+        run.tell()
+        assert run.finish() == 0, run.stderr
+    figures = final_figures(run)
+    assert_books_balance(figures)
+    assert figures["pmds"][0]["work_deferred"] == figures["pmds"][0]["work_done"] > 1000
+    assert figures["ports"]["vm0"]["txqs"][0]["given_up"] == 0
+    assert report["received"] == txq_sum(figures, "vm0", "completed")
+    assert report["lost"] == dropped(figures, "vm0")
+    assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0]
+
+
+# The thread is given a plan without the port while sends to it are in flight, and the port is closed at once.
+PORT_LEAVES = f"""{HEAD}
+from pydpdk_defer import _native
+
+with pd.Datapath(topology) as dp:
+    for port in ("vm0", "vm1"):
+        dp.wait_for_guest(port, 60)
+    parts = dp._parts
+    thread, plan = parts.pmds[0], parts.plan.pmds[0]
+    rules = topology.deferral.model_dump()
+    both = parts.queues_of(plan)
+    staying = {{
+        "inputs": [(port, qid, output if port.name == "src0" else -1) for port, qid, output in both["inputs"]],
+        "outputs": [output for output in both["outputs"] if output[0].name == "vm0"],
+    }}
+    assert [port.name for port, _ in both["outputs"]] == ["vm0", "vm1"]
+    dp.start_traffic()
+    for _ in range(30):
+        thread.reload(**both, **rules)
+        time.sleep(0.01)
+        thread.reload(**staying, **rules)
+        # Nothing of what was deferred for vm1 is left: its engine is idle, or was given up on.
+        assert parts.ports["vm1"].txq_stats(0)["in_flight"] == 0
+    parts.ports["vm1"].close()
+    time.sleep(0.1)
+    dp.stop_traffic()
+    dp.run(seconds=0)
+    print("ran", flush=True)
+    sys.stdin.readline()
+{TAIL}"""
+
+
+@pytest.mark.parametrize("policy", ["fifo", "per_queue"])
+def test_no_item_outlives_its_port(folder: Path, policy: str) -> None:
+    first = topology(folder / "vm0.sock")
+    second = {**first["port"]["vm0"], "socket": str(folder / "vm1.sock")}
+    source = {"kind": "generator", "frame_size": 1500, "rate_pps": 20_000}
+    tables = first | {
+        "dma": {"copier": {**first["dma"]["copier"], "model": {"latency_us": 500}}},
+        "port": {"src0": source, "src1": source, "vm0": first["port"]["vm0"], "vm1": second},
+        "pmd": [{**first["pmd"][0], "rxqs": ["src0:0", "src1:0"]}],
+        "forward": {"wires": [["src0", "vm0"], ["src1", "vm1"]]},
+        "deferral": {"attempt_limit": 2**31, "policy": policy, "max_stall_us": 10**6},
+    }
+    with (
+        script(folder, PORT_LEAVES, tables) as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING) as staying,
+        Guest(folder, folder / "vm1.sock", *LONG_RING, name="leaving") as leaving,
+    ):
+        run.wait_for_text("ran")
+        reports = [staying.report(), leaving.report()]
+        run.tell()
+        assert run.finish() == 0, run.stderr
+    figures = final_figures(run)
+    assert_books_balance(figures)
+    for port, report in zip(("vm0", "vm1"), reports, strict=True):
+        assert report["received"] == txq_sum(figures, port, "completed") > 0
+        assert txq_sum(figures, port, "given_up") == 0
+        assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0]
+
+
+FORCED = f"""{HEAD}
+with pd.Datapath(topology) as dp:
+    dp.wait_for_guest("vm0", 60)
+    dp.start_traffic()
+    most = 0
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        now = dp.snapshot()
+        txq = now.ports["vm0"].txqs[0]
+        pool = now.mempools["mbufs"]
+        # The two are not read at one moment.
+        if pool.size - pool.available >= txq.quarantined:
+            most = max(most, txq.quarantined)
+        if txq.late_completions > 500 and most:
+            break
+    dp.stop_traffic()
+    dp.run(seconds=0)
+    print("ran", flush=True)
+    sys.stdin.readline()
+print(json.dumps(most))
+{TAIL}"""
+
+
+def test_what_is_given_up_stays_in_quarantine_until_the_engine_hands_it_back(folder: Path) -> None:
+    tables = topology(
+        folder / "vm0.sock",
+        port__src__rate_pps=20_000,
+        dma__copier__model=STALL,
+        deferral={"attempt_limit": 50, "max_stall_us": 10**6},
+    )
+    with script(folder, FORCED, tables) as run, Guest(folder, folder / "vm0.sock", *LONG_RING) as guest:
+        run.wait_for_text("ran")
+        report = guest.report()
+        run.tell()
+        assert run.finish() == 0, run.stderr
+    figures = final_figures(run)
+    assert_books_balance(figures)
+    txq = figures["ports"]["vm0"]["txqs"][0]
+    assert int(run.stdout.splitlines()[-2]) > 0
+    assert txq["given_up"] == txq["late_completions"] > 500
+    assert figures["pmds"][0]["work_dropped"] > 0
+    # Late is not lost: the guest has them, in order and intact.
+    assert report["received"] == txq["completed"] + txq["late_completions"]
+    assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0]
+
+
+def test_a_hung_device_keeps_a_thread_only_as_long_as_it_may(folder: Path) -> None:
+    bound_us = 20_000
+    tables = topology(
+        folder / "vm0.sock",
+        port__src__rate_pps=20_000,
+        dma__copier__model={"hang_at_copy": 2000},
+        port__vm0__wedge_timeout_ms=60_000,
+        deferral={"attempt_limit": 2**32 - 1, "max_stall_us": bound_us, "ring_size": 8},
+    )
+    with (
+        Run(folder, tables, "--duration", "2", "--wait-guest", "60") as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING, role="sink"),
+    ):
+        assert run.finish() in (0, 1), run.stderr
+    figures = json.loads(run.json_path.read_text())
+    [pmd] = figures["pmds"]
+    assert pmd["work_ring_full"] > 0
+    # Between two looks at the clock the machine may take the CPU away.
+    assert bound_us <= pmd["longest_stall_us"] < bound_us + 50_000
+    assert figures["mempools"]["mbufs"]["available"] == figures["mempools"]["mbufs"]["size"]
+
+
+def test_a_full_ring_may_drop_instead_of_waiting(folder: Path) -> None:
+    tables = topology(
+        folder / "vm0.sock",
+        port__src__rate_pps=20_000,
+        dma__copier__model=STALL,
+        deferral={"attempt_limit": 2**31, "policy": "per_queue", "ring_size": 8, "on_full": "drop"},
+    )
+    with (
+        Run(folder, tables, "--duration", "2", "--wait-guest", "60") as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
+    ):
+        figures = run.result()
+        report = guest.report()
+    txq = figures["ports"]["vm0"]["txqs"][0]
+    assert txq["drops"]["work_ring_full"] > 0
+    assert figures["pmds"][0]["work_ring_full"] > 0
+    assert report["received"] == txq["completed"]
+    assert report["lost"] == dropped(figures, "vm0")
+
+
+def test_checks_are_charged_to_the_rxqs_whose_packets_they_are_for(folder: Path) -> None:
+    """Two rxqs lead to one txq, and their packets gather in its batches."""
+    tables = topology(folder / "vm0.sock")
+    source = {"kind": "generator", "frame_size": 1500, "burst": 8}
+    tables["port"] = {"src": {**source, "queues": 2, "rate_pps": 20_000}, "vm0": tables["port"]["vm0"]}
+    tables["pmd"] = [{**tables["pmd"][0], "rxqs": ["src:0", "src:1"]}]
+    with (
+        Run(folder, tables, "--duration", "2", "--wait-guest", "60") as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
+    ):
+        figures = run.result()
+        report = guest.report()
+    assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0]
+    one, other = figures["ports"]["src"]["rxqs"]
+    txq = figures["ports"]["vm0"]["txqs"][0]
+    assert min(one["processing_cycles"], other["processing_cycles"]) > 0
+    charged = one["deferred_cycles"] + other["deferred_cycles"]
+    # What checks cost, and the little around them.
+    assert charged == pytest.approx(txq["complete_cycles"] + txq["wasted_cycles"], rel=0.5)
+    assert one["deferred_cycles"] == pytest.approx(charged / 2, rel=0.5)

@@ -15,6 +15,7 @@ EthdevPort::EthdevPort(std::string name, const Options& options, std::shared_ptr
     : Port(std::move(name))
     , pool_(std::move(pool))
     , device_(this->name(), options.device, *pool_)
+    , receiving_(!takes_from_outside())
     , rxqs_(options.device.queues)
     , txqs_(options.device.queues)
     , async_(options.async && device_.driver() != "net_null") { // what net_null takes is gone at once

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The deferral machinery without DMA device and guest, on net_ring and net_null; and several PMD threads."""
 
+import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import HUGEPAGES, Run, dropped, txq_sum
+from processes import HUGEPAGES, Process, Run, assert_books_balance, dropped, txq_sum
 
 
 def tables(port: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -56,6 +58,61 @@ def test_net_ring_that_nobody_takes_from_is_forced_after_the_attempt_limit(folde
     assert pmd["work_dropped"] == pmd["work_deferred"] > 0
     # Each item answered "in progress" 51 times: 50 within the limit, and once more before it was forced.
     assert pmd["work_in_progress"] == 51 * pmd["work_dropped"]
+
+
+def two_threads(near_core: int) -> dict[str, Any]:
+    """A ring that one thread fills and another empties; the threads are stopped in the order of their cores."""
+    return tables(
+        {"device": "net_ring0", "async": True},
+        pmd=[{"core": core, "rxqs": ["src:0" if core == near_core else "out:0"]} for core in (0, 1)],
+        # Only an end that does not wait for the far side may give anything up.
+        deferral={"attempt_limit": 2**32 - 1, "max_stall_us": 1_000_000},
+    )
+
+
+def assert_nothing_was_stranded(figures: dict[str, Any]) -> None:
+    assert_books_balance(figures)
+    txq = figures["ports"]["out"]["txqs"][0]
+    assert txq["completed"] == txq["submitted"] == figures["ports"]["out"]["rxqs"][0]["packets"] > 0
+    assert txq["given_up"] == 0
+    assert [pmd["work_dropped"] for pmd in figures["pmds"]] == [0, 0]
+
+
+@pytest.mark.parametrize("near_core", [0, 1])
+def test_a_ring_is_emptied_by_its_far_side_when_traffic_stops(folder: Path, near_core: int) -> None:
+    with Run(folder, two_threads(near_core), "--duration", "1") as run:
+        figures = run.result()
+    assert_nothing_was_stranded(figures)
+    assert figures["seconds"] < 4
+
+
+SCRIPT = """
+import json, sys, time
+import pydpdk_defer as pd
+
+with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
+    dp.start_traffic()
+    time.sleep(0.5)
+final = dp.snapshot()
+print(json.dumps({**final.to_dict(), "faults": final.faults(stopped=True)}))
+"""
+
+
+@pytest.mark.parametrize("near_core", [0, 1])
+def test_leaving_in_full_traffic_strands_nothing(folder: Path, near_core: int) -> None:
+    with Process(folder, "script", [sys.executable, "-c", SCRIPT, json.dumps(two_threads(near_core))]) as script:
+        assert script.finish() == 0, script.stderr
+    assert_nothing_was_stranded(json.loads(script.stdout))
+
+
+def test_without_an_attempt_limit_the_end_is_bounded_all_the_same(folder: Path) -> None:
+    endless = tables({"device": "net_ring0", "async": True}, deferral={"attempt_limit": 2**32 - 1})
+    with Run(folder, endless, "--packets", "100000") as run:
+        figures = run.result()
+    txq = figures["ports"]["out"]["txqs"][0]
+    assert txq["given_up"] == txq["submitted"] > 0
+    assert txq["completed"] == 0
+    assert figures["seconds"] < 20
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="net_tap needs the right to make an interface")

@@ -124,6 +124,14 @@ def test_an_ethdev_that_is_not_there(folder: Path) -> None:
     assert_refused(run_tables(folder, tables), 1, "port.src.device", "net_none0")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="net_tap needs the right to make an interface")
+def test_an_mtu_that_the_device_does_not_take(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", port__src={"kind": "ethdev", "device": "net_tap0", "mtu": 9000})
+    result = run_tables(folder, tables)
+    assert_refused(result, 1, "error: port.src.mtu: 9000 is more than 'net_tap0' takes", "hint: choose 1504 at most")
+    assert "Invalid argument" not in result.stderr
+
+
 def test_a_pcap_that_is_not_there(folder: Path) -> None:
     device = f"net_pcap0,rx_pcap={folder / 'none.pcap'}"
     tables = topology(folder / "vm0.sock", port__src={"kind": "ethdev", "device": device})

@@ -79,6 +79,10 @@ class EthdevPort final : public Port {
     };
 
     [[nodiscard]] int process_async(Txq& txq, bool force);
+    // Drops frames that the device does not take: some devices then take none of the others behind. Returns the bytes
+    // of those left.
+    [[nodiscard]] std::uint64_t check_lengths(Txq& txq, Batch& batch) const;
+    [[nodiscard]] std::uint64_t drop_too_long(Txq& txq, Batch& batch) const;
     // Takes back what the far side has taken out of the ring; returns the packets. Then the owner's clock is fresh.
     static std::uint32_t poll(Txq& txq);
     void drop_what_is_left(std::uint16_t qid);
@@ -86,6 +90,7 @@ class EthdevPort final : public Port {
     std::shared_ptr<dpdk::Mempool> pool_;
     dpdk::Ethdev device_;
     std::atomic<bool> receiving_;
+    std::uint32_t longest_frame_; // without a VLAN tag
     std::vector<Rxq> rxqs_;
     std::vector<Txq> txqs_;
     bool async_;

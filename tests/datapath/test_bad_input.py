@@ -212,6 +212,27 @@ def test_a_prefix_that_another_process_uses_is_left_alone(folder: Path) -> None:
         assert sleeper.finish() == 0
 
 
-def test_a_report_that_cannot_be_written_is_refused_before_the_run(folder: Path) -> None:
-    result = run_tables(folder, topology(folder / "vm0.sock"), "--json", str(folder / "none" / "x.json"))
-    assert_refused(result, 1, "--json", "none")
+@pytest.mark.parametrize("target", ["none/x.json", "", "/proc/x.json", "bad.toml/x.json", "x" * 300])
+def test_a_report_that_cannot_be_written_is_refused_before_the_run(folder: Path, target: str) -> None:
+    result = run_tables(folder, topology(folder / "vm0.sock"), "--json", str(folder / target))
+    assert_refused(result, 2, f"--json: cannot write '{folder / target}'", "give a file, or -")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_report_that_this_user_may_not_write_is_refused_before_the_run(folder: Path) -> None:
+    locked = folder / "locked"
+    locked.mkdir()
+    old = locked / "old.json"
+    old.write_text("{}")
+    old.chmod(0o400)
+    locked.chmod(0o500)
+    targets = (old, locked / "new.json", locked / "new" / "x.json")
+    results = [run_cli("run", str(folder / "none.toml"), "--json", str(target)) for target in targets]
+    locked.chmod(0o700)  # so that it can be removed
+    for target, result in zip(targets, results, strict=True):
+        assert_refused(result, 2, f"--json: cannot write '{target}'")
+
+
+def test_no_verb_measures_for_a_report_that_it_cannot_write(folder: Path) -> None:
+    for verb in (["run", "x.toml"], ["guest", str(folder / "x.sock")], ["devices"]):
+        assert_refused(run_cli(*verb, "--json", str(folder)), 2, f"--json: cannot write '{folder}': Is a directory")

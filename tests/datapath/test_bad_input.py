@@ -157,7 +157,22 @@ def test_too_little_memory(folder: Path) -> None:
 @pytest.mark.skipif(HUGEPAGES, reason="this pass has hugepages")
 def test_hugepages_that_are_not_there(folder: Path) -> None:
     tables = topology(folder / "vm0.sock", eal={"memory_mb": 256, "hugepages": True})
-    assert_refused(run_tables(folder, tables), 1, "hugepages")
+    assert_refused(run_tables(folder, tables), 1, "eal.hugepages = true", "eal.memory_mb = 256", "nr_hugepages")
+
+
+@pytest.mark.skipif(HUGEPAGES, reason="this pass has hugepages")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--memory-mb", "9999999"], ["error: --memory-mb 9999999: ", "available", "hint: lower --memory-mb"]),
+        (["--hugepages", "yes"], ["error: --hugepages yes, --memory-mb 256: ", "nr_hugepages", "--hugepages no"]),
+    ],
+)
+def test_memory_that_a_guest_cannot_have(folder: Path, arguments: list[str], words: list[str]) -> None:
+    result = run_cli("guest", str(folder / "vm0.sock"), *arguments)
+    assert_refused(result, 1, *words)
+    for strange in ("EAL:", "eal.", "XDG_RUNTIME_DIR"):
+        assert strange not in result.stderr
 
 
 def test_a_guest_that_never_comes(folder: Path) -> None:

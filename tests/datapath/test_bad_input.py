@@ -251,3 +251,53 @@ def test_a_report_that_this_user_may_not_write_is_refused_before_the_run(folder:
 def test_no_verb_measures_for_a_report_that_it_cannot_write(folder: Path) -> None:
     for verb in (["run", "x.toml"], ["guest", str(folder / "x.sock")], ["devices"]):
         assert_refused(run_cli(*verb, "--json", str(folder)), 2, f"--json: cannot write '{folder}': Is a directory")
+
+
+def test_a_folder_that_only_looks_writable(folder: Path) -> None:
+    result = run_tables(folder, topology(Path("/proc/vm0.sock")))
+    if os.geteuid() == 0:
+        assert_refused(result, 1, "error: port.vm0.socket: no socket can be made at '/proc/vm0.sock'", "hint: choose")
+    else:
+        assert_refused(result, 2, "port.vm0.socket", "cannot write the folder /proc")
+    assert "VHOST_CONFIG" not in result.stderr
+
+
+OUT_OF_DESCRIPTORS = """
+import os, sys
+from pydpdk_defer import _native, cli
+class Port(_native.VhostPort):
+    def open(self):
+        # All but %d of the descriptors are taken.
+        taken = []
+        try:
+            while True:
+                taken.append(os.dup(0))
+        except OSError:
+            pass
+        for fd in taken[:%d]:
+            os.close(fd)
+        try:
+            super().open()
+        finally:
+            for fd in taken[%d:]:
+                os.close(fd)
+_native.VhostPort = Port
+sys.exit(cli.main(["run", sys.argv[1], "--duration", "1"]))
+"""
+
+
+@pytest.mark.parametrize("left", range(3))
+def test_too_few_file_descriptors(folder: Path, left: int) -> None:
+    path = folder / "run.toml"
+    path.write_text(Topology.from_dict(topology(folder / "vm0.sock")).to_toml())
+    script = OUT_OF_DESCRIPTORS.replace("%d", str(left))
+    result = subprocess.run(
+        ["bash", "-c", 'ulimit -n 64; exec "$@"', "-", sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert_refused(result, 1, "port.vm0.socket: no file descriptor is left for", str(folder / "vm0.sock"), "ulimit -n")
+    assert "VHOST_CONFIG" not in result.stderr
+    assert "folder" not in result.stderr

@@ -56,7 +56,11 @@ class Datapath:
     def start(self) -> None:
         """Bring everything up. What was begun is taken down again when a step fails."""
         if self._parts is not None or self._final is not None:
-            raise EalError("this Datapath was started before", EALREADY, "DPDK starts once a process")
+            raise EalError(
+                "this Datapath was started before, and DPDK starts once a process",
+                EALREADY,
+                "give each Datapath or Guest a process of its own",
+            )
         self.topology.check_host(eal.available_cpus())
         with shielded() as interrupted:
             self._hugepages = eal.start(self.topology)

@@ -22,6 +22,7 @@ __all__ = ["Datapath"]
 
 _DRAIN_TIMEOUT_MS = 5000
 _SETTLE_SECONDS = 5.0
+_STANDSTILL_SECONDS = 0.5
 _TICK_SECONDS = 0.02
 _ALL_QUEUES_GRACE_SECONDS = 0.5
 # A guest's driver may throw away what arrives while it starts (DPDK's virtio does); nobody tells when it has started.
@@ -57,7 +58,11 @@ class Datapath:
     def start(self) -> None:
         """Bring everything up. What was begun is taken down again when a step fails."""
         if self._parts is not None or self._final is not None:
-            raise EalError("this Datapath was started before", EALREADY, "DPDK starts once a process")
+            raise EalError(
+                "this Datapath was started before, and DPDK starts once a process",
+                EALREADY,
+                "give each Datapath or Guest a process of its own",
+            )
         self.topology.check_host(eal.available_cpus())
         with shielded() as interrupted:
             self._hugepages = eal.start(self.topology)
@@ -85,6 +90,8 @@ class Datapath:
         parts = self._parts
         if parts is not None:
             parts.stop_traffic()
+            if self._up_since:  # else not every thread runs, and no traffic was started
+                self._wind_down(parts)
             for thread in parts.pmds:
                 thread.stop()
             for port in parts.ports.values():
@@ -96,6 +103,13 @@ class Datapath:
             parts.release()
         eal.stop()
         atexit.unregister(self.stop)
+
+    def _wind_down(self, parts: Parts) -> None:
+        """Let all threads finish what is on its way while all of them still poll: one's sends may wait for another."""
+        for thread in parts.pmds:
+            thread.wind_down()
+        # A thread in one of its bounded waits shows no progress.
+        self._settle(patience=_STANDSTILL_SECONDS + 2 * self.topology.deferral.max_stall_us / 1e6)
 
     def _forget(self) -> None:
         """In a forked child: the datapath is the parent's. Here it has no threads, and must never be taken down."""
@@ -185,20 +199,27 @@ class Datapath:
             self.stop_traffic()
         self._settle()
 
-    def _settle(self) -> None:
-        """Wait until nothing is in flight and the public counters say so."""
+    def _settle(self, patience: float = _SETTLE_SECONDS) -> None:
+        """Wait until nothing is in flight and the public counters say so; or until they stood still for `patience`.
+
+        Counters of a thread that waits for its sends stand still too. They are believed when each thread has published
+        twice since: once may have begun before.
+        """
         deadline = time.monotonic() + _SETTLE_SECONDS
-        quiet_since = None
-        before = None
-        while time.monotonic() < deadline:
-            now = [(txq.submitted, txq.in_flight) for _, _, txq in self.snapshot().txqs()]
-            if now != before or any(in_flight for _, in_flight in now):
-                quiet_since = None
-            elif quiet_since is None:
-                quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since > 2 * _TICK_SECONDS:
-                return
-            before = now
+        progress, since = None, time.monotonic()
+        iterations: list[int] = []
+        published: list[int] = []
+        while (now := time.monotonic()) < deadline and now - since < patience:
+            snapshot = self.snapshot()
+            counters = [(txq.submitted, txq.completed, txq.given_up) for _, _, txq in snapshot.txqs()]
+            before, iterations = iterations, [pmd.iterations for pmd in snapshot.pmds]
+            if counters != progress:
+                progress, since = counters, now
+                published = [0] * len(iterations)
+            else:
+                published = [count + (a != b) for count, a, b in zip(published, before, iterations, strict=True)]
+                if min(published) >= 2 and not any(txq.in_flight for _, _, txq in snapshot.txqs()):
+                    return
             time.sleep(_TICK_SECONDS)
 
     def set_copy(self, port: str, copy: Literal["dma", "cpu"]) -> None:

@@ -70,6 +70,7 @@ void register_pmd(py::module_& m) {
                 self.reload(plan, config);
             },
             py::kw_only(), py::arg("inputs"), py::arg("outputs"))
+        .def("wind_down", &PmdThread::wind_down)
         .def("stop", &PmdThread::stop, py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("core", &PmdThread::core)
         .def("stats", &pmd_stats);

@@ -7,14 +7,27 @@
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 #include <rte_ring.h>
 
 namespace datapath {
+namespace {
+
+std::uint32_t vlan_tag_bytes(const rte_mbuf* packet) {
+    const auto* header = rte_pktmbuf_mtod(packet, const rte_ether_hdr*);
+    const bool tagged = packet->data_len >= sizeof(*header) && (header->ether_type == RTE_BE16(RTE_ETHER_TYPE_VLAN) ||
+                                                                header->ether_type == RTE_BE16(RTE_ETHER_TYPE_QINQ));
+    return tagged ? RTE_VLAN_HLEN : 0;
+}
+
+} // namespace
 
 EthdevPort::EthdevPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool)
     : Port(std::move(name))
     , pool_(std::move(pool))
     , device_(this->name(), options.device, *pool_)
+    , receiving_(!takes_from_outside())
+    , longest_frame_(options.device.mtu + RTE_ETHER_HDR_LEN)
     , rxqs_(options.device.queues)
     , txqs_(options.device.queues)
     , async_(options.async && device_.driver() != "net_null") { // what net_null takes is gone at once
@@ -74,13 +87,13 @@ std::uint16_t EthdevPort::receive(std::uint16_t qid, rte_mbuf** packets, std::ui
 int EthdevPort::send(std::uint16_t qid, Batch& batch, Sent& sent) {
     Txq& txq = txqs_[qid];
     const std::uint64_t start = rte_rdtsc();
-    const std::uint64_t bytes = async_ ? batch.bytes_from(0) : 0; // afterwards they are no longer ours
+    const std::uint64_t bytes = check_lengths(txq, batch); // afterwards they are no longer ours
     std::uint16_t taken = 0;
-    if (!async_ || !txq.ledger->full()) {
+    if (batch.count > 0 && (!async_ || !txq.ledger->full())) {
         taken = rte_eth_tx_burst(device_.id(), qid, batch.packets, batch.count);
     }
     if (taken < batch.count) {
-        sent.bytes -= async_ ? batch.bytes_from(taken) : 0;
+        sent.bytes -= batch.bytes_from(taken);
         txq.stats.drop(Drop::ring_full, batch.drop_from(taken));
     }
     batch.count = 0;
@@ -98,6 +111,34 @@ int EthdevPort::send(std::uint16_t qid, Batch& batch, Sent& sent) {
     txq.owner->now = rte_rdtsc();
     (taken > 0 ? txq.stats.submit_cycles : txq.stats.wasted_cycles) += txq.owner->now - start;
     return result;
+}
+
+std::uint64_t EthdevPort::check_lengths(Txq& txq, Batch& batch) const {
+    std::uint64_t bytes = 0;
+    bool all_fit = true;
+    for (std::uint16_t i = 0; i < batch.count; ++i) {
+        const std::uint32_t length = batch.packets[i]->pkt_len;
+        bytes += length;
+        all_fit &= length <= longest_frame_;
+    }
+    return all_fit ? bytes : drop_too_long(txq, batch);
+}
+
+std::uint64_t EthdevPort::drop_too_long(Txq& txq, Batch& batch) const {
+    std::uint64_t bytes = 0;
+    std::uint16_t kept = 0;
+    for (std::uint16_t i = 0; i < batch.count; ++i) {
+        rte_mbuf* packet = batch.packets[i];
+        if (packet->pkt_len <= longest_frame_ + vlan_tag_bytes(packet)) {
+            bytes += packet->pkt_len;
+            batch.packets[kept++] = packet;
+        } else {
+            rte_pktmbuf_free(packet);
+            txq.stats.drop(Drop::too_long, 1);
+        }
+    }
+    batch.count = kept;
+    return bytes;
 }
 
 void EthdevPort::refuse(std::uint16_t qid, Batch& batch) {

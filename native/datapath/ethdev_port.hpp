@@ -29,9 +29,11 @@ class EthdevPort final : public Port {
 
     // ---- control side ----
     [[nodiscard]] const std::string& driver() const { return device_.driver(); }
-    // Polling goes on while on; a paced or file-backed device then keeps what it has.
+    // Packets come in while on; a paced or file-backed device then keeps what it has. A device that nothing enters from
+    // elsewhere is always open: its rxqs are the only way on for what was sent to it.
     void start_traffic() { receiving_.store(true, std::memory_order_release); }
-    void stop_traffic() { receiving_.store(false, std::memory_order_release); }
+    void stop_traffic() { receiving_.store(!takes_from_outside(), std::memory_order_release); }
+    [[nodiscard]] bool takes_from_outside() const override { return driver() != "net_ring"; }
     [[nodiscard]] std::uint16_t rxq_count() const override { return static_cast<std::uint16_t>(rxqs_.size()); }
     [[nodiscard]] std::uint16_t txq_count() const override { return static_cast<std::uint16_t>(txqs_.size()); }
     [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override { return rxqs_.at(qid).published.read(); }
@@ -77,13 +79,18 @@ class EthdevPort final : public Port {
     };
 
     [[nodiscard]] int process_async(Txq& txq, bool force);
+    // Drops frames that the device does not take: some devices then take none of the others behind. Returns the bytes
+    // of those left.
+    [[nodiscard]] std::uint64_t check_lengths(Txq& txq, Batch& batch) const;
+    [[nodiscard]] std::uint64_t drop_too_long(Txq& txq, Batch& batch) const;
     // Takes back what the far side has taken out of the ring; returns the packets. Then the owner's clock is fresh.
     static std::uint32_t poll(Txq& txq);
     void drop_what_is_left(std::uint16_t qid);
 
-    std::atomic<bool> receiving_{false};
     std::shared_ptr<dpdk::Mempool> pool_;
     dpdk::Ethdev device_;
+    std::atomic<bool> receiving_;
+    std::uint32_t longest_frame_; // without a VLAN tag
     std::vector<Rxq> rxqs_;
     std::vector<Txq> txqs_;
     bool async_;

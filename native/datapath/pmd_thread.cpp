@@ -57,6 +57,12 @@ void PmdThread::start() {
     }
 }
 
+void PmdThread::wind_down() {
+    if (thread_.joinable()) {
+        request_.store(Request::wind_down, std::memory_order_release);
+    }
+}
+
 void PmdThread::stop() {
     if (!thread_.joinable()) {
         return;
@@ -122,7 +128,8 @@ void PmdThread::start_work() {
 void PmdThread::loop() {
     owner_.now = rte_rdtsc();
     for (;;) {
-        run_until_request();
+        run_while<true>(Request::none);
+        run_while<false>(Request::wind_down);
         finish_work();
         if (request_.load(std::memory_order_acquire) == Request::stop) {
             return;
@@ -136,12 +143,15 @@ void PmdThread::loop() {
     }
 }
 
-void PmdThread::run_until_request() {
-    while (request_.load(std::memory_order_relaxed) == Request::none) {
+// `from_outside`: whether rxqs that bring packets in from outside are polled too.
+template<bool from_outside> void PmdThread::run_while(Request request) {
+    while (request_.load(std::memory_order_relaxed) == request) {
         const Owner before = owner_;
         std::uint32_t received = 0;
         for (auto& input : work_->inputs) {
-            received += poll(input);
+            if (from_outside || !input.from_outside) {
+                received += poll(input);
+            }
         }
         flush_shared();
         const std::uint32_t finished = work_->deferral.do_iteration();

@@ -26,7 +26,11 @@ class PmdThread {
     // ---- control side ----
     // Starts the thread, pinned to its core. Returns when it polls. Throws dpdk::Error.
     void start();
-    // Asks it to do all deferred work and end, and waits for that. Harmless when it is not running.
+    // From now on it brings nothing in from outside, but goes on with what is on its way: what other threads send to
+    // rxqs of this one, and its own sends in progress. Returns at once. Harmless when it is not running.
+    void wind_down();
+    // Asks it to do all deferred work and end, and waits for that. Sends of other threads may wait for its rxqs: wind
+    // all down before the first stops. Harmless when it is not running.
     void stop();
     // Has it work by another plan and other rules. Returns when all work deferred under the former ones is done or
     // given up, and the thread has let go of every queue and port that the new plan does not name. Throws as the
@@ -37,14 +41,14 @@ class PmdThread {
 
   private:
     enum class State : std::uint8_t { idle, starting, running, failed };
-    enum class Request : std::uint8_t { none, reload, stop };
+    enum class Request : std::uint8_t { none, wind_down, reload, stop };
 
     void thread_main();
     [[nodiscard]] std::unique_ptr<PmdWork> make_work(const PmdPlan& plan, defer::DeferralConfig deferral);
     void start_work();
     void add_up(const PmdWork& former);
     void loop();
-    void run_until_request();
+    template<bool from_outside> void run_while(Request request);
     [[nodiscard]] std::uint32_t poll(PmdWork::Input& input);
     [[nodiscard]] std::uint32_t poll_unwired(PmdWork::Input& input);
     void append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf** packets, std::uint16_t count);

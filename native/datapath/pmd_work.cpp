@@ -29,6 +29,7 @@ PmdWork::PmdWork(const PmdPlan& plan, const defer::DeferralConfig& config, Owner
                           .qid = input.qid,
                           .number = static_cast<std::uint16_t>(inputs.size()),
                           .output = output,
+                          .from_outside = input.port->takes_from_outside(),
                           .load = {}});
         if (output != nullptr && ++leading_to[static_cast<std::size_t>(input.output)] == 2) {
             output->shared = true;

@@ -57,6 +57,7 @@ class PmdWork {
         std::uint16_t qid;
         std::uint16_t number; // of the rxq among the thread's
         Output* output;
+        bool from_outside;                // as the port says
         RxqLoad load;                     // since the port was told of it
         std::uint64_t charged_cycles = 0; // by the deferral engine, as the port was told
     };

@@ -77,6 +77,8 @@ class Port {
     [[nodiscard]] virtual defer::WorkFunc work_func() const { return nullptr; }
     // What tells the channel that copies for a txq apart from others; nullptr: it has none.
     [[nodiscard]] virtual const void* copy_channel(std::uint16_t /*qid*/) const { return nullptr; }
+    // Whether what rxqs bring comes from elsewhere; if not, all of it was sent to this port's own txqs before.
+    [[nodiscard]] virtual bool takes_from_outside() const { return true; }
     // No PMD thread owns any queue. Waits up to `timeout_ms` for what the engines still hold; false: some is
     // left.
     [[nodiscard]] virtual bool drain(unsigned timeout_ms) = 0;

@@ -18,6 +18,7 @@ enum class Engine : std::uint8_t { dma, cpu };
 enum class Drop : std::uint8_t {
     no_guest,       // nobody is connected to the vhost port, or its queue is off
     zero_length,    // an empty packet: it would wedge the vring for ever
+    too_long,       // longer than the port's mtu allows
     ring_full,      // the far side's ring has no room
     dma_ring_full,  // the DMA channel has no room for one packet's copies
     dma_stopped,    // the DMA device was taken out of use
@@ -26,7 +27,7 @@ enum class Drop : std::uint8_t {
 };
 inline constexpr std::size_t drop_reasons = static_cast<std::size_t>(Drop::count_);
 inline constexpr std::array<std::string_view, drop_reasons> drop_names{
-    "no_guest", "zero_length", "ring_full", "dma_ring_full", "dma_stopped", "work_ring_full"};
+    "no_guest", "zero_length", "too_long", "ring_full", "dma_ring_full", "dma_stopped", "work_ring_full"};
 
 struct RxqStats {
     std::uint64_t packets = 0;

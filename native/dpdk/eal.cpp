@@ -123,15 +123,18 @@ void remove_runtime_dir() {
     }
 }
 
-[[noreturn]] void throw_start_failed(int error_number, bool has_extra_args) {
+[[noreturn]] void throw_start_failed(int error_number, const EalOptions& options) {
     std::string text = "EAL did not start";
     const auto lines = log::last_lines(6);
     for (const auto& line : lines) {
         text += "\n  " + line;
     }
-    std::string hint = has_extra_args ? "see the lines above, and check eal.extra_args" : "see the lines above";
+    std::string hint =
+        options.extra_args.empty() ? "see the lines above" : "see the lines above, and check eal.extra_args";
     if (error_number == ENOMEM) {
         hint = "lower eal.memory_mb, free memory, or reserve hugepages";
+    } else if (error_number == EACCES && options.hugepages) { // what EAL calls any trouble with them
+        hint = "see that hugepages are free and that this user may use them, or do without";
     } else if (error_number == EACCES || error_number == EPERM) {
         hint = "set XDG_RUNTIME_DIR to a folder you may write, or run with the rights that the lines above "
                "ask for";
@@ -145,9 +148,9 @@ void Eal::start(const EalOptions& options) {
     Process& p = process();
     if (p.state != State::never) {
         throw Error(ErrorKind::eal, EALREADY,
-                    p.state == State::running ? "EAL is already running in this process"
-                                              : "EAL has already run in this process and ended",
-                    "DPDK starts once a process: use one Datapath a process, or a process of its own for each");
+                    p.state == State::running ? "EAL is already running in this process, and starts once a process"
+                                              : "EAL has already run in this process, and starts once a process",
+                    "give each Datapath or Guest a process of its own");
     }
     if (options.control_cpus.empty()) {
         throw Error(ErrorKind::eal, EINVAL, "no CPU is left for EAL's own threads");
@@ -178,7 +181,7 @@ void Eal::start(const EalOptions& options) {
     p.runtime_dir = rte_eal_get_runtime_dir();
     if (result < 0) {
         remove_runtime_dir();
-        throw_start_failed(error_number, !options.extra_args.empty());
+        throw_start_failed(error_number, options);
     }
     p.state = State::running;
     p.pid = getpid();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 #include <rte_ring.h>
 
 #include "dpdk/device.hpp"
@@ -14,6 +15,19 @@
 #include "dpdk/log.hpp"
 
 namespace dpdk {
+namespace {
+
+// What rte_eth_dev_configure will take: a device may tell the longest frame only. It counts the FCS, and what else the
+// device adds, when the device tells both.
+std::uint32_t largest_mtu(const rte_eth_dev_info& info) {
+    const bool tells_both = info.max_mtu != UINT16_MAX && info.max_rx_pktlen > info.max_mtu;
+    const std::uint32_t overhead =
+        tells_both ? info.max_rx_pktlen - info.max_mtu : std::uint32_t{RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN};
+    const std::uint32_t by_frame = info.max_rx_pktlen > overhead ? info.max_rx_pktlen - overhead : 0;
+    return std::min<std::uint32_t>(info.max_mtu, by_frame);
+}
+
+} // namespace
 
 Ethdev::Ethdev(std::string port_name, const Options& options, const Mempool& pool)
     : port_name_(std::move(port_name))
@@ -69,8 +83,16 @@ void Ethdev::configure(const Mempool& pool) {
                         "' has",
                     "choose 1 to " + std::to_string(most) + ", or give the device more queues by its arguments");
     }
+    if (const auto most = largest_mtu(info); options_.mtu < info.min_mtu || options_.mtu > most) {
+        const bool too_much = options_.mtu > most;
+        throw Error(ErrorKind::port, EINVAL,
+                    "port." + port_name_ + ".mtu: " + std::to_string(options_.mtu) + " is " +
+                        (too_much ? "more" : "less") + " than '" + name_ + "' takes",
+                    too_much ? "choose " + std::to_string(most) + " at most"
+                             : "choose " + std::to_string(info.min_mtu) + " at least");
+    }
     rte_eth_conf conf{};
-    conf.rxmode.mtu = std::clamp<std::uint16_t>(options_.mtu, info.min_mtu, info.max_mtu);
+    conf.rxmode.mtu = options_.mtu;
     // Chained mbufs arrive from several drivers, and a received frame may be one.
     conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
     conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;

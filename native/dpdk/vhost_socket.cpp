@@ -11,6 +11,7 @@
 #include <mutex>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -106,6 +107,13 @@ constexpr std::uint64_t refused_features =
 
 enum class SocketFile { none, stale, alive, other };
 
+sockaddr_un address_of(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+    return address;
+}
+
 SocketFile look_at(const std::string& path) {
     struct stat status {};
     if (lstat(path.c_str(), &status) != 0) {
@@ -115,9 +123,7 @@ SocketFile look_at(const std::string& path) {
     if (fd < 0) {
         return SocketFile::other;
     }
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+    sockaddr_un address = address_of(path);
     const int result = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
     const bool refused = result != 0 && errno == ECONNREFUSED;
     close(fd);
@@ -140,6 +146,38 @@ void make_way(const std::string& port_name, const std::string& path) {
     case SocketFile::other:
         break;
     }
+}
+
+// Whether a step that needs file descriptors can have failed for want of them. vhost makes a pipe besides its socket.
+bool out_of_descriptors() {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+        return errno == EMFILE || errno == ENFILE;
+    }
+    ::close(fds[0]);
+    ::close(fds[1]);
+    return false;
+}
+
+// The error of a server's bind, which vhost keeps to itself; 0: there is none.
+int try_to_bind(const std::string& path) {
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return errno;
+    }
+    sockaddr_un address = address_of(path);
+    const int error_number = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 ? 0 : errno;
+    ::close(fd);
+    if (error_number == 0) {
+        unlink(path.c_str());
+    }
+    return error_number;
+}
+
+[[noreturn]] void fail_for_want_of_descriptors(const std::string& port_name, const std::string& path) {
+    throw Error(ErrorKind::vhost, EMFILE,
+                "port." + port_name + ".socket: no file descriptor is left for '" + path + "'",
+                "allow this process more open files: raise ulimit -n");
 }
 
 [[noreturn]] void fail(const std::string& port_name, const std::string& path, const char* step, const char* hint) {
@@ -165,6 +203,9 @@ VhostSocket::VhostSocket(std::string port_name, const Options& options, VhostEve
         flags |= RTE_VHOST_USER_ASYNC_COPY;
     }
     if (rte_vhost_driver_register(path_.c_str(), flags) != 0) {
+        if (out_of_descriptors()) {
+            fail_for_want_of_descriptors(port_name, path_);
+        }
         fail(port_name, path_, "registration", "is another port using this socket?");
     }
     registered_ = true;
@@ -175,8 +216,18 @@ VhostSocket::VhostSocket(std::string port_name, const Options& options, VhostEve
     if (rte_vhost_driver_disable_features(path_.c_str(), refused_features) != 0 ||
         rte_vhost_driver_callback_register(path_.c_str(), &device_ops()) != 0 ||
         rte_vhost_driver_start(path_.c_str()) != 0) {
+        const bool no_descriptors = out_of_descriptors(); // before some are free again
         close();
-        fail(port_name, path_, "start", "is its folder there and writable?");
+        if (no_descriptors) {
+            fail_for_want_of_descriptors(port_name, path_);
+        }
+        if (const int error_number = options.client ? 0 : try_to_bind(path_); error_number != 0) {
+            throw Error(ErrorKind::vhost, error_number,
+                        "port." + port_name + ".socket: no socket can be made at '" + path_ +
+                            "': " + std::strerror(error_number),
+                        "choose a path in a folder where this user can make files, such as /tmp");
+        }
+        fail(port_name, path_, "start", "see the lines above");
     }
 }
 

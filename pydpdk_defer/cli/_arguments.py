@@ -3,8 +3,10 @@
 
 import argparse
 import math
+import os
+from pathlib import Path
 
-__all__ = ["positive_count", "seconds"]
+__all__ = ["json_target", "positive_count", "seconds"]
 
 
 def seconds(text: str) -> float:
@@ -27,3 +29,22 @@ def positive_count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1, such as 1000000")
     return value
+
+
+def json_target(text: str) -> str:
+    """A file that can be written, or `-`: told before the run, not after an hour of it.
+
+    Only making the file shows whether it can be made; it is removed again. What is there is left as it is.
+    """
+    if text == "-":
+        return text
+    try:
+        if not os.path.exists(text):  # noqa: PTH110 - Path.exists raises where a folder may not be entered
+            place = Path(os.path.realpath(text))  # where a link leads: the link is to stay
+            place.open("xb").close()
+            place.unlink()
+        elif Path(text).is_dir() or Path(text).is_file():  # not a pipe or a terminal, which may wait for a reader
+            Path(text).open("ab").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {text!r}: {error.strerror}; give a file, or -") from error
+    return text

@@ -7,22 +7,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from errno import ENOENT
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pydpdk_defer.errors import DeferError
 
-__all__ = ["check_json_target", "print_error", "stop_signals", "write_json"]
+__all__ = ["print_error", "stop_signals", "write_json"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def check_json_target(target: str | None) -> None:
-    """Not after an hour of measuring: a report needs a folder that is there. Raises `DeferError`."""
-    if target not in (None, "-") and not Path(str(target)).absolute().parent.is_dir():
-        raise DeferError(f"--json: the folder of {target} does not exist", ENOENT, "make it, or give another path")
 
 
 def write_json(target: str, data: Any) -> None:

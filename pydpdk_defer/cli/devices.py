@@ -3,6 +3,7 @@
 
 import argparse
 
+from pydpdk_defer.cli._arguments import json_target
 from pydpdk_defer.cli._common import write_json
 from pydpdk_defer.host import dma_devices
 
@@ -19,7 +20,9 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "and needs no rights.",
         epilog="Exit status 1 when the PMDs do not fit the DPDK that is loaded.",
     )
-    parser.add_argument("--json", metavar="PATH|-", help="write the list as JSON, to a file or to stdout")
+    parser.add_argument(
+        "--json", type=json_target, metavar="PATH|-", help="write the list as JSON, to a file or to stdout"
+    )
     parser.set_defaults(run=run)
 
 

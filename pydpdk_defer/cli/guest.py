@@ -6,8 +6,8 @@ import sys
 import time
 from typing import Literal
 
-from pydpdk_defer.cli._arguments import positive_count, seconds
-from pydpdk_defer.cli._common import check_json_target, print_error, stop_signals, write_json
+from pydpdk_defer.cli._arguments import json_target, positive_count, seconds
+from pydpdk_defer.cli._common import print_error, stop_signals, write_json
 from pydpdk_defer.guest import Guest
 
 __all__ = ["add_parser", "run"]
@@ -41,7 +41,9 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("--packets", type=positive_count, metavar="N", help="end when N packets were received")
     parser.add_argument("--pcap", metavar="FILE", help="write everything that arrives to a pcap file")
     parser.add_argument("--from-start", action="store_true", help="verify: number 0 is to be the first frame")
-    parser.add_argument("--json", metavar="PATH|-", help="write the report as JSON, to a file or to stdout")
+    parser.add_argument(
+        "--json", type=json_target, metavar="PATH|-", help="write the report as JSON, to a file or to stdout"
+    )
     parser.add_argument("--hugepages", choices=tuple(_HUGEPAGES), default="auto", help="default: when enough are free")
     parser.add_argument("--memory-mb", type=positive_count, default=256, metavar="N", help="memory (default 256)")
     parser.add_argument(
@@ -64,7 +66,6 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; return the exit status."""
     try:
-        check_json_target(args.json)
         guest = _make(args)
     except ValueError as error:
         print_error(error)

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from pydpdk_defer._stats_text import live_line
-from pydpdk_defer.cli._arguments import positive_count, seconds
-from pydpdk_defer.cli._common import check_json_target, stop_signals, write_json
+from pydpdk_defer.cli._arguments import json_target, positive_count, seconds
+from pydpdk_defer.cli._common import stop_signals, write_json
 from pydpdk_defer.datapath import Datapath
 from pydpdk_defer.stats import Snapshot
 from pydpdk_defer.topology import Topology
@@ -39,7 +39,9 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         metavar="S",
         help="first wait until each vhost port has a guest, at most so many seconds for each",
     )
-    parser.add_argument("--json", metavar="PATH|-", help="write the statistics as JSON, to a file or to stdout")
+    parser.add_argument(
+        "--json", type=json_target, metavar="PATH|-", help="write the statistics as JSON, to a file or to stdout"
+    )
     parser.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between live figures")
     parser.add_argument("--quiet", action="store_true", help="no live figures")
     parser.set_defaults(run=run)
@@ -48,7 +50,6 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; return the exit status."""
     topology = Topology.load(args.topology)
-    check_json_target(args.json)
     with stop_signals() as stopped:
         datapath = Datapath(topology)
         with datapath:

@@ -109,7 +109,11 @@ class Guest:
         file cannot be written.
         """
         if self._native is not None or self._final is not None:
-            raise EalError("this Guest was started before", EALREADY, "DPDK starts once a process")
+            raise EalError(
+                "this Guest was started before, and DPDK starts once a process",
+                EALREADY,
+                "give each Datapath or Guest a process of its own",
+            )
         self._hugepages = start_eal(self._memory_mb, self._hugepages_wanted, self._cpus, self._core)
         atexit.register(self.close)
         try:

@@ -4,11 +4,12 @@
 import re
 from errno import ENOMEM
 from pathlib import Path
+from typing import NamedTuple
 
 from pydpdk_defer.errors import EalError
 from pydpdk_defer.host import hugepages
 
-__all__ = ["available_bytes", "check"]
+__all__ = ["GUEST", "TOPOLOGY", "Wording", "available_bytes", "check"]
 
 _MB = 1024 * 1024
 _CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -29,17 +30,33 @@ def available_bytes(root: Path = Path("/")) -> int:
     return available
 
 
-def check(memory_mb: int, use_hugepages: bool, key: str = "eal.memory_mb") -> None:
-    """Raise `EalError` (ENOMEM) unless `memory_mb` MiB can be had; `key` is what to call it in the error."""
+class Wording(NamedTuple):
+    """How the user writes what the memory depends on: `memory` without the number."""
+
+    memory: str
+    hugepages_on: str
+    hugepages_off: str
+
+
+TOPOLOGY = Wording("eal.memory_mb =", "eal.hugepages = true", "eal.hugepages = false")
+GUEST = Wording("--memory-mb", "--hugepages yes", "--hugepages no")
+
+
+def check(memory_mb: int, use_hugepages: bool, wording: Wording = TOPOLOGY) -> None:
+    """Raise `EalError` (ENOMEM), in this wording, unless `memory_mb` MiB can be had."""
+    lower = f"lower {wording.memory.split()[0]}"
     if use_hugepages:
         free = hugepages.free_bytes() // _MB
         if free < memory_mb:
             raise EalError(
-                f"{key} = {memory_mb}: free hugepages hold {free} MB only",
+                f"{wording.hugepages_on}, {wording.memory} {memory_mb}: free hugepages hold {free} MB only",
                 ENOMEM,
-                f"echo {-(-memory_mb // 2)} > /proc/sys/vm/nr_hugepages, or do without: hugepages = false",
+                f"echo {-(-memory_mb // 2)} > /proc/sys/vm/nr_hugepages, {lower}, or do without: "
+                f"{wording.hugepages_off}",
             )
         return
     available = available_bytes() // _MB
     if available < memory_mb:
-        raise EalError(f"{key} = {memory_mb}: {available} MB are available", ENOMEM, f"lower {key}, or free memory")
+        raise EalError(
+            f"{wording.memory} {memory_mb}: {available} MB are available", ENOMEM, f"{lower}, or free memory"
+        )

@@ -124,6 +124,14 @@ def test_an_ethdev_that_is_not_there(folder: Path) -> None:
     assert_refused(run_tables(folder, tables), 1, "port.src.device", "net_none0")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="net_tap needs the right to make an interface")
+def test_an_mtu_that_the_device_does_not_take(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", port__src={"kind": "ethdev", "device": "net_tap0", "mtu": 9000})
+    result = run_tables(folder, tables)
+    assert_refused(result, 1, "error: port.src.mtu: 9000 is more than 'net_tap0' takes", "hint: choose 1504 at most")
+    assert "Invalid argument" not in result.stderr
+
+
 def test_a_pcap_that_is_not_there(folder: Path) -> None:
     device = f"net_pcap0,rx_pcap={folder / 'none.pcap'}"
     tables = topology(folder / "vm0.sock", port__src={"kind": "ethdev", "device": device})
@@ -149,7 +157,22 @@ def test_too_little_memory(folder: Path) -> None:
 @pytest.mark.skipif(HUGEPAGES, reason="this pass has hugepages")
 def test_hugepages_that_are_not_there(folder: Path) -> None:
     tables = topology(folder / "vm0.sock", eal={"memory_mb": 256, "hugepages": True})
-    assert_refused(run_tables(folder, tables), 1, "hugepages")
+    assert_refused(run_tables(folder, tables), 1, "eal.hugepages = true", "eal.memory_mb = 256", "nr_hugepages")
+
+
+@pytest.mark.skipif(HUGEPAGES, reason="this pass has hugepages")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--memory-mb", "9999999"], ["error: --memory-mb 9999999: ", "available", "hint: lower --memory-mb"]),
+        (["--hugepages", "yes"], ["error: --hugepages yes, --memory-mb 256: ", "nr_hugepages", "--hugepages no"]),
+    ],
+)
+def test_memory_that_a_guest_cannot_have(folder: Path, arguments: list[str], words: list[str]) -> None:
+    result = run_cli("guest", str(folder / "vm0.sock"), *arguments)
+    assert_refused(result, 1, *words)
+    for strange in ("EAL:", "eal.", "XDG_RUNTIME_DIR"):
+        assert strange not in result.stderr
 
 
 def test_a_guest_that_never_comes(folder: Path) -> None:
@@ -204,6 +227,77 @@ def test_a_prefix_that_another_process_uses_is_left_alone(folder: Path) -> None:
         assert sleeper.finish() == 0
 
 
-def test_a_report_that_cannot_be_written_is_refused_before_the_run(folder: Path) -> None:
-    result = run_tables(folder, topology(folder / "vm0.sock"), "--json", str(folder / "none" / "x.json"))
-    assert_refused(result, 1, "--json", "none")
+@pytest.mark.parametrize("target", ["none/x.json", "", "/proc/x.json", "bad.toml/x.json", "x" * 300])
+def test_a_report_that_cannot_be_written_is_refused_before_the_run(folder: Path, target: str) -> None:
+    result = run_tables(folder, topology(folder / "vm0.sock"), "--json", str(folder / target))
+    assert_refused(result, 2, f"--json: cannot write '{folder / target}'", "give a file, or -")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_report_that_this_user_may_not_write_is_refused_before_the_run(folder: Path) -> None:
+    locked = folder / "locked"
+    locked.mkdir()
+    old = locked / "old.json"
+    old.write_text("{}")
+    old.chmod(0o400)
+    locked.chmod(0o500)
+    targets = (old, locked / "new.json", locked / "new" / "x.json")
+    results = [run_cli("run", str(folder / "none.toml"), "--json", str(target)) for target in targets]
+    locked.chmod(0o700)  # so that it can be removed
+    for target, result in zip(targets, results, strict=True):
+        assert_refused(result, 2, f"--json: cannot write '{target}'")
+
+
+def test_no_verb_measures_for_a_report_that_it_cannot_write(folder: Path) -> None:
+    for verb in (["run", "x.toml"], ["guest", str(folder / "x.sock")], ["devices"]):
+        assert_refused(run_cli(*verb, "--json", str(folder)), 2, f"--json: cannot write '{folder}': Is a directory")
+
+
+def test_a_folder_that_only_looks_writable(folder: Path) -> None:
+    result = run_tables(folder, topology(Path("/proc/vm0.sock")))
+    if os.geteuid() == 0:
+        assert_refused(result, 1, "error: port.vm0.socket: no socket can be made at '/proc/vm0.sock'", "hint: choose")
+    else:
+        assert_refused(result, 2, "port.vm0.socket", "cannot write the folder /proc")
+    assert "VHOST_CONFIG" not in result.stderr
+
+
+OUT_OF_DESCRIPTORS = """
+import os, sys
+from pydpdk_defer import _native, cli
+class Port(_native.VhostPort):
+    def open(self):
+        # All but %d of the descriptors are taken.
+        taken = []
+        try:
+            while True:
+                taken.append(os.dup(0))
+        except OSError:
+            pass
+        for fd in taken[:%d]:
+            os.close(fd)
+        try:
+            super().open()
+        finally:
+            for fd in taken[%d:]:
+                os.close(fd)
+_native.VhostPort = Port
+sys.exit(cli.main(["run", sys.argv[1], "--duration", "1"]))
+"""
+
+
+@pytest.mark.parametrize("left", range(3))
+def test_too_few_file_descriptors(folder: Path, left: int) -> None:
+    path = folder / "run.toml"
+    path.write_text(Topology.from_dict(topology(folder / "vm0.sock")).to_toml())
+    script = OUT_OF_DESCRIPTORS.replace("%d", str(left))
+    result = subprocess.run(
+        ["bash", "-c", 'ulimit -n 64; exec "$@"', "-", sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert_refused(result, 1, "port.vm0.socket: no file descriptor is left for", str(folder / "vm0.sock"), "ulimit -n")
+    assert "VHOST_CONFIG" not in result.stderr
+    assert "folder" not in result.stderr

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The deferral machinery without DMA device and guest, on net_ring and net_null; and several PMD threads."""
 
+import json
 import os
+import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from processes import HUGEPAGES, Run, dropped, txq_sum
+from pcap import read_pcap, write_pcap
+from processes import HUGEPAGES, Process, Run, assert_books_balance, dropped, txq_sum
 
 
 def tables(port: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -58,6 +62,61 @@ def test_net_ring_that_nobody_takes_from_is_forced_after_the_attempt_limit(folde
     assert pmd["work_in_progress"] == 51 * pmd["work_dropped"]
 
 
+def two_threads(near_core: int) -> dict[str, Any]:
+    """A ring that one thread fills and another empties; the threads are stopped in the order of their cores."""
+    return tables(
+        {"device": "net_ring0", "async": True},
+        pmd=[{"core": core, "rxqs": ["src:0" if core == near_core else "out:0"]} for core in (0, 1)],
+        # Only an end that does not wait for the far side may give anything up.
+        deferral={"attempt_limit": 2**32 - 1, "max_stall_us": 1_000_000},
+    )
+
+
+def assert_nothing_was_stranded(figures: dict[str, Any]) -> None:
+    assert_books_balance(figures)
+    txq = figures["ports"]["out"]["txqs"][0]
+    assert txq["completed"] == txq["submitted"] == figures["ports"]["out"]["rxqs"][0]["packets"] > 0
+    assert txq["given_up"] == 0
+    assert [pmd["work_dropped"] for pmd in figures["pmds"]] == [0, 0]
+
+
+@pytest.mark.parametrize("near_core", [0, 1])
+def test_a_ring_is_emptied_by_its_far_side_when_traffic_stops(folder: Path, near_core: int) -> None:
+    with Run(folder, two_threads(near_core), "--duration", "1") as run:
+        figures = run.result()
+    assert_nothing_was_stranded(figures)
+    assert figures["seconds"] < 4
+
+
+SCRIPT = """
+import json, sys, time
+import pydpdk_defer as pd
+
+with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
+    dp.start_traffic()
+    time.sleep(0.5)
+final = dp.snapshot()
+print(json.dumps({**final.to_dict(), "faults": final.faults(stopped=True)}))
+"""
+
+
+@pytest.mark.parametrize("near_core", [0, 1])
+def test_leaving_in_full_traffic_strands_nothing(folder: Path, near_core: int) -> None:
+    with Process(folder, "script", [sys.executable, "-c", SCRIPT, json.dumps(two_threads(near_core))]) as script:
+        assert script.finish() == 0, script.stderr
+    assert_nothing_was_stranded(json.loads(script.stdout))
+
+
+def test_without_an_attempt_limit_the_end_is_bounded_all_the_same(folder: Path) -> None:
+    endless = tables({"device": "net_ring0", "async": True}, deferral={"attempt_limit": 2**32 - 1})
+    with Run(folder, endless, "--packets", "100000") as run:
+        figures = run.result()
+    txq = figures["ports"]["out"]["txqs"][0]
+    assert txq["given_up"] == txq["submitted"] > 0
+    assert txq["completed"] == 0
+    assert figures["seconds"] < 20
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="net_tap needs the right to make an interface")
 def test_async_on_a_device_that_cannot_tell_is_refused(folder: Path) -> None:
     with Run(folder, tables({"device": "net_tap0", "async": True}), "--duration", "1") as run:
@@ -100,3 +159,42 @@ def test_net_af_packet_on_the_loopback_interface(folder: Path) -> None:
     with Run(folder, tables({"device": "net_af_packet0,iface=lo"}), "--packets", "2000") as run:
         figures = run.result()
     assert txq_sum(figures, "out", "completed") > 0
+
+
+def _frame(size: int, ether_type: int = 0x0800) -> bytes:
+    return bytes(range(12)) + ether_type.to_bytes(2, "big") + Random(size).randbytes(size - 14)
+
+
+def test_frames_longer_than_the_mtu_are_dropped_and_hold_up_no_others(folder: Path) -> None:
+    vlan, qinq = 0x8100, 0x88A8
+    fit = [_frame(60), _frame(1514), _frame(1518, vlan), _frame(1518, qinq), _frame(61)]
+    too_long = [_frame(1515), _frame(1518), _frame(1519, vlan), _frame(9000), _frame(1600)]
+    write_pcap(folder / "in.pcap", [frame for pair in zip(fit, too_long, strict=True) for frame in pair] * 100)
+    through = tables({"device": f"net_pcap1,tx_pcap={folder / 'out.pcap'}"})
+    through["port"]["src"] = {"kind": "ethdev", "device": f"net_pcap0,rx_pcap={folder / 'in.pcap'}"}
+    with Run(folder, through, "--packets", "1000", "--duration", "60") as run:
+        figures = run.result()
+    assert list(read_pcap(folder / "out.pcap")) == fit * 100
+    (txq,) = figures["ports"]["out"]["txqs"]
+    assert {reason: count for reason, count in txq["drops"].items() if count} == {"too_long": 500}
+    assert txq["submitted"] == txq["completed"] == 500
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="net_tap needs the right to make an interface")
+def test_a_device_that_stops_at_a_long_frame_gets_the_others(folder: Path) -> None:
+    mixed = tables({"device": "net_tap0"})
+    mixed["port"]["src"] = {"kind": "generator", "frame_size": [[60, 15], [1600, 1]]}
+    with Run(folder, mixed, "--packets", "16000") as run:
+        figures = run.result()
+    (txq,) = figures["ports"]["out"]["txqs"]
+    assert (txq["completed"], txq["drops"]["too_long"], txq["drops"]["ring_full"]) == (15000, 1000, 0)
+
+
+def test_a_ring_passes_on_what_fits_when_its_sends_are_in_progress(folder: Path) -> None:
+    ring = tables({"device": "net_ring0", "async": True, "mtu": 576}, pmd=[{"core": 1, "rxqs": ["src:0", "out:0"]}])
+    ring["port"]["src"] = {"kind": "generator", "frame_size": [[590, 1], [591, 1]]}
+    with Run(folder, ring, "--packets", "2000") as run:
+        figures = run.result()
+    (txq,) = figures["ports"]["out"]["txqs"]
+    assert txq["drops"]["too_long"] == 1000
+    assert txq["completed"] == figures["ports"]["out"]["rxqs"][0]["packets"] == 1000 - txq["drops"]["ring_full"] > 0

@@ -3,7 +3,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -11,19 +11,19 @@ __all__ = ["shielded"]
 
 
 @contextmanager
-def shielded() -> Iterator[Callable[[], bool]]:
-    """Put SIGINT off until the end of the context; yields a function that says whether one came.
+def shielded() -> Iterator[None]:
+    """Put SIGINT off until the end of the context.
 
     At the end the handler from before gets it, which usually raises `KeyboardInterrupt`. Outside the main thread,
     where Python delivers no signals, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield
         return
     came: list[tuple[int, FrameType | None]] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
     try:
-        yield lambda: bool(came)
+        yield
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
         if came and callable(before):

@@ -64,21 +64,22 @@ class Datapath:
                 "give each Datapath or Guest a process of its own",
             )
         self.topology.check_host(eal.available_cpus())
-        with shielded() as interrupted:
-            self._hugepages = eal.start(self.topology)
-            atexit.register(self.stop)
-            os.register_at_fork(after_in_child=self._forget)
-            try:
-                self._parts = Parts()
-                build(self.topology, self._parts)
-                for thread in self._parts.pmds:
-                    thread.start()
-            except BaseException:
-                self._take_down()
-                raise
-            self._up_since = time.monotonic()
-            if interrupted():
-                self._take_down()
+        try:
+            with shielded():
+                self._bring_up()
+        except BaseException:  # an error, or what the handler of a Ctrl-C raised that came meanwhile
+            self.stop()
+            raise
+
+    def _bring_up(self) -> None:
+        self._hugepages = eal.start(self.topology)
+        atexit.register(self.stop)
+        os.register_at_fork(after_in_child=self._forget)
+        self._parts = Parts()
+        build(self.topology, self._parts)
+        for thread in self._parts.pmds:
+            thread.start()
+        self._up_since = time.monotonic()
 
     def stop(self) -> None:
         """Take everything down; harmless when it is down. `snapshot` stays usable."""

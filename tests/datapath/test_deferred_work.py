@@ -63,7 +63,7 @@ def test_other_rules_while_packets_pass_lose_none(folder: Path) -> None:
     assert figures["pmds"][0]["work_deferred"] == figures["pmds"][0]["work_done"] > 1000
     assert figures["ports"]["vm0"]["txqs"][0]["given_up"] == 0
     assert report["received"] == txq_sum(figures, "vm0", "completed")
-    assert report["lost"] == dropped(figures, "vm0")
+    assert report["lost"] <= dropped(figures, "vm0")
     assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0]
 
 
@@ -180,7 +180,7 @@ def test_a_hung_device_keeps_a_thread_only_as_long_as_it_may(folder: Path) -> No
         folder / "vm0.sock",
         port__src__rate_pps=20_000,
         dma__copier__model={"hang_at_copy": 2000},
-        port__vm0__wedge_timeout_ms=60_000,
+        port__vm0__wedge_timeout_ms=2_500,
         deferral={"attempt_limit": 2**32 - 1, "max_stall_us": bound_us, "ring_size": 8},
     )
     with (
@@ -213,7 +213,8 @@ def test_a_full_ring_may_drop_instead_of_waiting(folder: Path) -> None:
     assert txq["drops"]["work_ring_full"] > 0
     assert figures["pmds"][0]["work_ring_full"] > 0
     assert report["received"] == txq["completed"]
-    assert report["lost"] == dropped(figures, "vm0")
+    # What was dropped after the last frame that came is missed by nobody.
+    assert 0 < report["lost"] <= dropped(figures, "vm0")
 
 
 def test_checks_are_charged_to_the_rxqs_whose_packets_they_are_for(folder: Path) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the policies of deferred work cost and bring, on real vhost ports and modelled DMA devices.
 
-    python tests/bench/bench_policies.py [--rounds 8] [--seconds 2] [--json PATH|-] [--picture FILE.svg]
+    python tests/bench/bench_policies.py held|checks [--rounds 8] [--seconds 2] [--json PATH|-]
 
 Two questions, each answered in one process with the candidates in turn (A B B A), ratios pair by pair, medians and
 quartiles.
@@ -27,7 +27,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from guest_process import guest
-from picture import held_picture
 from summary import spread
 
 from pydpdk_defer import Datapath, DeferralOptions, DmaModel, Snapshot, Topology, dpdk_loaded
@@ -167,7 +166,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--json", default="-")
-    parser.add_argument("--picture", type=Path)
     args = parser.parse_args()
     answer = held(args.rounds, args.seconds) if args.question == "held" else checks(args.rounds, args.seconds)
     report = {
@@ -179,8 +177,6 @@ def main() -> int:
     }
     text = json.dumps(report, indent=2)
     print(text) if args.json == "-" else Path(args.json).write_text(text + "\n")
-    if args.picture and isinstance(answer, dict):
-        args.picture.write_text(held_picture(answer))
     return 0
 
 

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 from errno import EALREADY, EINVAL, ETIMEDOUT
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydpdk_defer import _native, eal
 from pydpdk_defer._building import Parts, build
-from pydpdk_defer._loading import dpdk_compiled, dpdk_loaded
+from pydpdk_defer._reading import read_snapshot
 from pydpdk_defer._signals import shielded
 from pydpdk_defer._topology_fields import did_you_mean
 from pydpdk_defer.errors import DeferError, EalError, VhostError
-from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Times, Txq
+from pydpdk_defer.stats import Snapshot
 from pydpdk_defer.topology import DeferralOptions, DmaModel, Topology, VhostPort
 
 __all__ = ["Datapath"]
@@ -49,6 +49,7 @@ class Datapath:
         self.topology = topology
         self._parts: Parts | None = None
         self._final: Snapshot | None = None
+        self._deferral = topology.deferral
         self._hugepages = False
         self._up_since = 0.0
         self._dma_models = {name: dma.model for name, dma in topology.dma.items() if dma.model is not None}
@@ -110,7 +111,7 @@ class Datapath:
         for thread in parts.pmds:
             thread.wind_down()
         # A thread in one of its bounded waits shows no progress.
-        self._settle(patience=_STANDSTILL_SECONDS + 2 * self.topology.deferral.max_stall_us / 1e6)
+        self._settle(patience=_STANDSTILL_SECONDS + 2 * self._deferral.max_stall_us / 1e6)
 
     def _forget(self) -> None:
         """In a forked child: the datapath is the parent's. Here it has no threads, and must never be taken down."""
@@ -262,6 +263,7 @@ class Datapath:
         if not isinstance(options, DeferralOptions):
             raise TypeError(f"options must be DeferralOptions, not {options!r}")
         self._running().set_deferral(options)
+        self._deferral = options
 
     # ---- figures ----
 
@@ -275,32 +277,8 @@ class Datapath:
         return sum(thread.stats()["rx_packets"] for thread in self._running().pmds)
 
     def _read(self, parts: Parts) -> Snapshot:
-        return Snapshot(
-            seconds=time.monotonic() - self._up_since if self._up_since else 0.0,
-            tsc_hz=_native.tsc_hz(),
-            pmds=tuple(Pmd(**thread.stats()) for thread in parts.pmds),
-            ports={name: self._read_port(name, port) for name, port in parts.ports.items()},
-            mempools={pool.name: Mempool(pool.size, pool.available) for pool in parts.pools},
-            dma={name: self._read_dma(parts, name, device) for name, device in parts.dma.items()},
-            eal=Eal(dpdk_compiled(), dpdk_loaded(), self._hugepages),
-        )
-
-    def _read_dma(self, parts: Parts, name: str, device: _native.DmaDevice) -> Dma:
-        counters: dict[str, Any] = {**device.stats()}
-        if name in parts.models:
-            counters |= {"modelled": True, "model": self._dma_models[name].summary, **parts.models[name].stats()}
-        return Dma(device.device, device.driver, device.is_hardware, device.out_of_use, **counters)
-
-    def _read_port(self, name: str, port: _native.Port) -> PortCounters:
-        vhost = port if isinstance(port, _native.VhostPort) else None
-        return PortCounters(
-            kind=self.topology.port[name].kind,
-            copy=vhost.copy if vhost else None,
-            guest_connects=vhost.connects if vhost else 0,
-            guest_disconnects=vhost.disconnects if vhost else 0,
-            rxqs=tuple(Rxq(**port.rxq_stats(qid)) for qid in range(port.rxq_count)),
-            txqs=tuple(_txq(port.txq_stats(qid)) for qid in range(port.txq_count)),
-        )
+        seconds = time.monotonic() - self._up_since if self._up_since else 0.0
+        return read_snapshot(parts, self.topology, self._dma_models, self._hugepages, seconds)
 
     def _running(self) -> Parts:
         if self._parts is None:
@@ -313,7 +291,3 @@ class Datapath:
             return port
         known = ", ".join(self.topology.needs_guest) or "none"
         raise ValueError(f"no vhost port {name!r}; vhost ports: {known}")
-
-
-def _txq(counters: dict[str, Any]) -> Txq:
-    return Txq(**counters | {"in_flight_time": Times(counters["in_flight_time"])})

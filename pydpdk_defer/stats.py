@@ -6,8 +6,10 @@ A difference holds what counters grew by, and for levels (in flight, quarantined
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self, cast
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydpdk_defer._records import Record, Times, plain
 
 __all__ = [
     "Dma",
@@ -22,42 +24,8 @@ __all__ = [
 ]
 
 
-class _Record:
-    """A frozen dataclass whose fields are keys too."""
-
-    levels: ClassVar[frozenset[str]] = frozenset()
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self.keys():
-            raise KeyError(name)
-        return getattr(self, name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def keys(self) -> tuple[str, ...]:
-        return tuple(f.name for f in fields(self))  # type: ignore[arg-type]
-
-    def __sub__(self, before: Self) -> Self:
-        values = {}
-        for f in fields(self):  # type: ignore[arg-type]
-            now = getattr(self, f.name)
-            values[f.name] = now if f.name in self.levels else _difference(now, getattr(before, f.name))
-        return type(self)(**values)
-
-
-def _difference(now: Any, before: Any) -> Any:
-    if isinstance(now, Mapping):
-        return {key: _difference(value, before[key]) if key in before else value for key, value in now.items()}
-    if isinstance(now, tuple):
-        return tuple(_difference(a, b) for a, b in zip(now, before, strict=True))
-    if isinstance(now, str) or now is None:
-        return now
-    return now - before
-
-
 @dataclass(frozen=True)
-class Pmd(_Record):
+class Pmd(Record):
     """A PMD thread. Cycles are TSC cycles; packets received, and handed to a port without being dropped there.
 
     `longest_stall_us`: the longest time, since the start, that it waited for sends in progress outside its loop.
@@ -83,7 +51,7 @@ class Pmd(_Record):
 
 
 @dataclass(frozen=True)
-class Rxq(_Record):
+class Rxq(Record):
     """A receive queue.
 
     `no_mbufs` counts polls that found no free mbuf, `rate_missed` packets that were due by the rate asked for and
@@ -102,50 +70,7 @@ class Rxq(_Record):
 
 
 @dataclass(frozen=True)
-class Times:
-    """How long things took: whole nanoseconds, up to 3 % too many, and how many took so long."""
-
-    counts: Mapping[int, int]
-
-    def __sub__(self, before: Self) -> Self:
-        more = {ns: count - before.counts.get(ns, 0) for ns, count in self.counts.items()}
-        return type(self)({ns: count for ns, count in more.items() if count})
-
-    @property
-    def count(self) -> int:
-        """How many were counted."""
-        return sum(self.counts.values())
-
-    @property
-    def mean_us(self) -> float:
-        """0 when nothing was counted, as all times are then."""
-        return sum(ns * count for ns, count in self.counts.items()) / self.count / 1000 if self.counts else 0.0
-
-    def percentile_us(self, percent: float) -> float:
-        """The time that so many percent of all did not exceed."""
-        if not 0 <= percent <= 100:
-            raise ValueError(f"percent must be from 0 to 100, not {percent}")
-        seen = 0
-        for ns, count in sorted(self.counts.items()):
-            seen += count
-            if seen * 100 >= percent * self.count:
-                return ns / 1000
-        return 0.0
-
-    def to_dict(self) -> dict[str, float]:
-        """The usual percentiles, in microseconds."""
-        return {
-            "count": self.count,
-            "mean_us": self.mean_us,
-            "p50_us": self.percentile_us(50),
-            "p99_us": self.percentile_us(99),
-            "p999_us": self.percentile_us(99.9),
-            "max_us": self.percentile_us(100),
-        }
-
-
-@dataclass(frozen=True)
-class Txq(_Record):
+class Txq(Record):
     """A transmit queue: `submitted` = `completed` + `in_flight` + `given_up`, in packets.
 
     `quarantined` packets were given up and are still with the engine; `late_completions` were given up and came
@@ -174,7 +99,7 @@ class Txq(_Record):
 
 
 @dataclass(frozen=True)
-class PortCounters(_Record):
+class PortCounters(Record):
     """A port with its queues. `copy`: who moves the bytes of a vhost port now, else `None`."""
 
     levels = frozenset({"kind", "copy"})
@@ -188,7 +113,7 @@ class PortCounters(_Record):
 
 
 @dataclass(frozen=True)
-class Mempool(_Record):
+class Mempool(Record):
     """A pool of mbufs: how many it has, and how many are free (exact while nothing runs)."""
 
     levels = frozenset({"size", "available"})
@@ -198,7 +123,7 @@ class Mempool(_Record):
 
 
 @dataclass(frozen=True)
-class Dma(_Record):
+class Dma(Record):
     """A DMA device and its own counters, in copies.
 
     `is_hardware` is false for software that plays one; `out_of_use`: it did not finish a copy, and was stopped.
@@ -239,7 +164,7 @@ class Dma(_Record):
 
 
 @dataclass(frozen=True)
-class Eal(_Record):
+class Eal(Record):
     """DPDK: compiled against and loaded, and whether memory is in hugepages."""
 
     levels = frozenset({"dpdk_compiled", "dpdk_loaded", "hugepages"})
@@ -250,7 +175,7 @@ class Eal(_Record):
 
 
 @dataclass(frozen=True)
-class Snapshot(_Record):
+class Snapshot(Record):
     """Everything that is counted, at one time. `seconds`: since the datapath came up, or between two snapshots."""
 
     levels = frozenset({"tsc_hz"})
@@ -265,7 +190,7 @@ class Snapshot(_Record):
 
     def to_dict(self) -> dict[str, Any]:
         """The same as dictionaries and lists, ready for JSON."""
-        return cast(dict[str, Any], _plain(self))
+        return cast(dict[str, Any], plain(self))
 
     def txqs(self) -> Iterator[tuple[str, int, Txq]]:
         """Each transmit queue with its port's name and its number."""
@@ -305,15 +230,3 @@ class Snapshot(_Record):
         from pydpdk_defer._stats_text import table
 
         return table(self)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Times):
-        return value.to_dict()
-    if isinstance(value, _Record):
-        return {name: _plain(value[name]) for name in value}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A PMD thread: polls its rxqs, sends what they bring, and does the deferred work of its sends.
+// A PMD thread: its life, from start to stop.
 #include "datapath/pmd_thread.hpp"
 
 #include <algorithm>
@@ -21,12 +21,6 @@
 #include "dpdk/error.hpp"
 
 namespace datapath {
-namespace {
-
-// How often the loop does all deferred work, and what need not be done each time: events, public counters.
-constexpr std::uint64_t housekeeping_iterations = 1024;
-
-} // namespace
 
 PmdThread::PmdThread(unsigned core, const PmdPlan& plan, const defer::DeferralConfig& deferral)
     : core_(core) {
@@ -118,194 +112,10 @@ void PmdThread::thread_main() {
 
 void PmdThread::start_work() {
     const auto& config = work_->deferral.config();
-    owner_.max_stall =
-        config.max_stall_us == 0
-            ? std::numeric_limits<std::uint64_t>::max()
-            : static_cast<std::uint64_t>(static_cast<double>(config.max_stall_us) * config.ticks_per_us);
+    owner_.max_stall = config.max_stall_us == 0
+                           ? std::numeric_limits<std::uint64_t>::max()
+                           : static_cast<std::uint64_t>(static_cast<double>(config.max_stall_us) * config.ticks_per_us);
     work_->acquire();
-}
-
-void PmdThread::loop() {
-    owner_.now = rte_rdtsc();
-    for (;;) {
-        run_while<true>(Request::none);
-        run_while<false>(Request::wind_down);
-        finish_work();
-        if (request_.load(std::memory_order_acquire) == Request::stop) {
-            return;
-        }
-        work_->release();
-        add_up(*work_);
-        std::swap(work_, next_work_);
-        start_work();
-        auto expected = Request::reload; // unless a stop came meanwhile
-        request_.compare_exchange_strong(expected, Request::none, std::memory_order_release, std::memory_order_relaxed);
-    }
-}
-
-// `from_outside`: whether rxqs that bring packets in from outside are polled too.
-template<bool from_outside> void PmdThread::run_while(Request request) {
-    while (request_.load(std::memory_order_relaxed) == request) {
-        const Owner before = owner_;
-        std::uint32_t received = 0;
-        for (auto& input : work_->inputs) {
-            if (from_outside || !input.from_outside) {
-                received += poll(input);
-            }
-        }
-        flush_shared();
-        const std::uint32_t finished = work_->deferral.do_iteration();
-        if (owner_.now == before.now) {
-            owner_.now = rte_rdtsc(); // no send and no check has read it
-        }
-        if (received > 0 || finished > 0 || owner_.completions != before.completions) {
-            ++stats_.busy_iterations;
-            stats_.busy_cycles += owner_.now - before.now;
-        } else {
-            stats_.idle_cycles += owner_.now - before.now;
-        }
-        if (++stats_.iterations % housekeeping_iterations == 0) {
-            const std::uint64_t start = owner_.now;
-            count_stay(start, work_->deferral.quiesce());
-            housekeep();
-        }
-    }
-}
-
-// Waiting for an item in progress is idle time, as it is in the loop: a thread with nothing else to do would wait as
-// well.
-void PmdThread::count_stay(std::uint64_t before, const defer::Deferral::Stay& stay) {
-    const std::uint64_t cycles = owner_.now - before;
-    const std::uint64_t idle = stay.left > 0 ? std::min(stay.waiting_ticks, cycles) : cycles;
-    stats_.idle_cycles += idle;
-    stats_.busy_cycles += cycles - idle;
-}
-
-// What the last flush deferred is done before any port may go.
-void PmdThread::finish_work() {
-    flush_shared();
-    const std::uint64_t start = owner_.now;
-    count_stay(start, work_->deferral.do_all_work());
-    housekeep();
-}
-
-std::uint32_t PmdThread::poll(PmdWork::Input& input) {
-    if (input.output == nullptr) {
-        return poll_unwired(input);
-    }
-    PmdWork::Output& output = *input.output;
-    const std::uint64_t start = owner_.now;
-    // Packets are received right into an empty batch.
-    if (output.batch.count == 0) {
-        const std::uint16_t count = input.port->receive(input.qid, output.batch.packets, max_batch, start);
-        if (count == 0) {
-            return 0;
-        }
-        output.batch.count = count;
-        output.add_share(input.number, count);
-        stats_.rx_packets += count;
-        if (!output.shared || count == max_batch) {
-            flush(output);
-        } else {
-            owner_.now = rte_rdtsc();
-            input.load.processing_cycles += owner_.now - start;
-        }
-        return count;
-    }
-    rte_mbuf* packets[max_batch];
-    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch, start);
-    if (count > 0) {
-        stats_.rx_packets += count;
-        owner_.now = rte_rdtsc();
-        input.load.processing_cycles += owner_.now - start;
-        append(input, output, packets, count);
-    }
-    return count;
-}
-
-std::uint32_t PmdThread::poll_unwired(PmdWork::Input& input) {
-    rte_mbuf* packets[max_batch];
-    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch, owner_.now);
-    rte_pktmbuf_free_bulk(packets, count);
-    stats_.rx_packets += count;
-    stats_.unwired_drops += count;
-    return count;
-}
-
-void PmdThread::append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf** packets, std::uint16_t count) {
-    for (std::uint16_t taken = 0; taken < count;) {
-        Batch& batch = output.batch;
-        const auto part = std::min<std::uint16_t>(static_cast<std::uint16_t>(count - taken),
-                                                  static_cast<std::uint16_t>(max_batch - batch.count));
-        std::copy_n(packets + taken, part, batch.packets + batch.count);
-        batch.count = static_cast<std::uint16_t>(batch.count + part);
-        output.add_share(input.number, part);
-        taken = static_cast<std::uint16_t>(taken + part);
-        if (batch.count == max_batch) {
-            flush(output);
-        }
-    }
-}
-
-void PmdThread::flush_shared() {
-    for (PmdWork::Output* output : work_->shared_outputs) {
-        if (output->batch.count > 0) {
-            flush(*output);
-        }
-    }
-}
-
-void PmdThread::flush(PmdWork::Output& output) {
-    const std::uint64_t start = owner_.now;
-    ++stats_.tx_batches;
-    if (output.can_defer && work_->deferral.config().on_full == defer::OnFull::drop && !work_->deferral.has_room(output.target))
-        [[unlikely]] {
-        work_->deferral.count_refused();
-        output.port->refuse(output.qid, output.batch);
-    } else {
-        Sent sent;
-        const int result = output.port->send(output.qid, output.batch, sent);
-        stats_.tx_packets += sent.packets;
-        charge_send(output, owner_.now - start);
-        if (result == -EINPROGRESS) {
-            work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes), output.batch_shares());
-        }
-    }
-    output.share_count = 0;
-}
-
-// In equal parts per packet, to the rxqs that brought them.
-void PmdThread::charge_send(const PmdWork::Output& output, std::uint64_t cycles) {
-    const auto shares = output.batch_shares();
-    if (shares.size() == 1) [[likely]] {
-        work_->inputs[shares.front().rxq].load.processing_cycles += cycles;
-        return;
-    }
-    std::uint64_t packets = 0;
-    for (const auto& share : shares) {
-        packets += share.packets;
-    }
-    for (const auto& share : shares) {
-        work_->inputs[share.rxq].load.processing_cycles += cycles * share.packets / packets;
-    }
-}
-
-void PmdThread::housekeep() {
-    for (auto& input : work_->inputs) {
-        const std::uint64_t charged = work_->deferral.charged_ticks(input.number);
-        input.load.deferred_cycles = charged - input.charged_cycles;
-        input.charged_cycles = charged;
-        input.port->housekeep_rxq(input.qid, input.load);
-        input.load = {};
-    }
-    for (auto& output : work_->outputs) {
-        output.port->housekeep_txq(output.qid);
-    }
-    PmdStats now = stats_;
-    now.deferral += work_->deferral.stats();
-    now.longest_stall_cycles =
-        std::max({stats_.longest_stall_cycles, work_->deferral.longest_stall_ticks(), owner_.longest_stall});
-    published_.publish(now);
 }
 
 // What former work counted stays in the thread's counters.

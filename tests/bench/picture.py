@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Draws what bench_policies.py measured, for docs/policies.md.
 
-    python tests/bench/picture.py held.json docs/pictures/held.svg
+python tests/bench/picture.py held.json docs/pictures/held.svg
 """
 
 import json

@@ -64,7 +64,7 @@ class PythonDeferral {
         }
         queue.calls.push_back({this, &queue, std::move(work_func), std::move(port)});
         defer::WorkTarget target = queue.target;
-        target.port = &queue.calls.back();
+        target.call.port = &queue.calls.back();
         const std::uint64_t deferred = engine_.stats().work_deferred;
         const auto forget_when_not_taken = [&] {
             // An error of the work that made room, after which the item was appended all the same, must not take its
@@ -140,7 +140,7 @@ class PythonDeferral {
         Queue& queue = *spare_.back();
         spare_.pop_back();
         queue.key = key;
-        queue.target.qid = qid;
+        queue.target.call.qid = qid;
         queues_.emplace(key, &queue);
         return queue;
     }

@@ -49,7 +49,7 @@ Deferral::Deferral(const DeferralConfig& config, Clock& clock)
     , clock_(clock)
     , per_queue_(config.policy == Policy::per_queue)
     , paced_(config.paced)
-    , timed_(config.paced || config.deadline_us > 0)
+    , timed_(config.paced || config.deadline_us > 0 || config.iteration_delay > 0)
     , deadline_(limit(config.deadline_us, config.ticks_per_us))
     , max_stall_(limit(config.max_stall_us, config.ticks_per_us))
     , longest_gap_(ticks(longest_gap_us, config.ticks_per_us)) {
@@ -68,12 +68,11 @@ std::uint16_t Deferral::add_channel() {
 WorkTarget Deferral::add_target(WorkFunc work_func, void* port, std::uint16_t qid, std::uint16_t channel) {
     if (per_queue_) {
         lanes_.push_back({.ring = WorkRing(config_.ring_size, config_.first_index)});
-        // Room for one more in the list: made at the end of what is in it.
-        std::rotate(list_.begin(), list_.begin() + static_cast<std::ptrdiff_t>(first_listed_), list_.end());
-        first_listed_ = 0;
-        list_.push_back(nullptr);
     }
-    return {.work_func = work_func, .port = port, .qid = qid, .channel = channel, .lane = &lanes_.back()};
+    const std::uint16_t notes = timed_ ? note_timed : std::uint16_t{0};
+    return {.call = {.work_func = work_func, .port = port, .qid = qid, .notes = notes},
+            .channel = channel,
+            .lane = &lanes_.back()};
 }
 
 std::uint32_t Deferral::pending() const {
@@ -84,26 +83,41 @@ std::uint32_t Deferral::pending() const {
     return count;
 }
 
-// A work function that throws leaves its lane where it was.
-std::uint32_t Deferral::work_listed(std::uint32_t iteration_delay) {
+std::uint32_t Deferral::work_lanes(std::uint32_t iteration_delay) {
     std::uint32_t left = 0;
-    for (std::size_t lanes = listed_count_; lanes > 0; --lanes) {
-        left += work_lane(list_[first_listed_]->ring, iteration_delay);
-        rotate_list();
+    const Lane* const last = last_lane_; // those that join meanwhile wait for the next turn
+    for (bool more = true; more;) {
+        Lane& lane = first_lane();
+        more = &lane != last;
+        left += work_lane(lane.ring, iteration_delay);
+        end_turn(lane);
     }
     return left;
 }
 
-int Deferral::do_work_of_next_lane() {
-    while (listed_count_ > 0) {
-        WorkRing& ring = list_[first_listed_]->ring;
-        const int result = ring.empty() ? -ENOENT : check(ring);
-        rotate_list();
-        if (result != -ENOENT) {
-            return result;
+int Deferral::check_with_notes(WorkRing& ring, WorkItem& item) {
+    const bool timed = (item.call.notes & note_timed) != 0;
+    const std::uint64_t before = clock_.now;
+    const int result = item.call.work_func(item.call.port, item.call.qid, false);
+    charge(ring, item, clock_.now - before);
+    if (result != -EINPROGRESS) {
+        if (timed) {
+            end_time(item);
         }
+        ring.pop();
+        ++stats_.work_done;
+        return 0;
     }
-    return -ENOENT;
+    ++stats_.work_in_progress;
+    if (item.call.attempts < config_.attempt_limit && !(timed && overdue(item))) {
+        ++item.call.attempts;
+        if (timed) {
+            postpone(item);
+        }
+        return -EINPROGRESS;
+    }
+    force(ring);
+    return 0;
 }
 
 Deferral::Stay Deferral::do_all_work() {
@@ -122,7 +136,7 @@ Deferral::Stay Deferral::do_all_work() {
 Deferral::Stay Deferral::quiesce() {
     StayTimer timer(*this);
     if (per_queue_) {
-        timer.left(work_listed(0));
+        timer.left(last_lane_ == nullptr ? 0 : work_lanes(0));
         return timer.stay();
     }
     WorkRing& ring = lanes_.front().ring;
@@ -134,16 +148,12 @@ Deferral::Stay Deferral::quiesce() {
 
 WorkRing* Deferral::next_ring() {
     if (!per_queue_) {
-        WorkRing& ring = lanes_.front().ring;
-        return ring.empty() ? nullptr : &ring;
+        return lanes_.front().ring.empty() ? nullptr : &lanes_.front().ring;
     }
-    while (listed_count_ > 0) {
-        rotate_list();
-        if (listed_count_ > 0 && !list_[first_listed_]->ring.empty()) {
-            return &list_[first_listed_]->ring;
-        }
+    if (last_lane_ != nullptr) {
+        end_turn(first_lane()); // of the call before
     }
-    return nullptr;
+    return last_lane_ == nullptr ? nullptr : &first_lane().ring;
 }
 
 bool Deferral::make_room(Lane& lane) {
@@ -178,10 +188,8 @@ void Deferral::ask_or_wait(WorkRing& ring, StayTimer& timer) {
 void Deferral::force(WorkRing& ring) {
     WorkItem& item = ring.head();
     const std::uint64_t before = clock_.now;
-    const int result = item.work_func(item.port, item.qid, true);
-    if (item.share_count > 0) {
-        charge(item, clock_.now - before);
-    }
+    const int result = item.call.work_func(item.call.port, item.call.qid, true);
+    charge(ring, item, clock_.now - before);
     if (paced_) {
         channels_[item.channel].left(item.bytes);
     }
@@ -190,8 +198,12 @@ void Deferral::force(WorkRing& ring) {
 }
 
 // In equal parts per packet; what does not divide goes to the last rxq, so that nothing of it is lost.
-void Deferral::charge(const WorkItem& item, std::uint64_t ticks) {
-    const std::span shares(item.shares.data(), item.share_count);
+void Deferral::charge(WorkRing& ring, const WorkItem& item, std::uint64_t ticks) {
+    const std::uint32_t share_count = item.call.notes & share_count_mask;
+    if (share_count == 0) {
+        return;
+    }
+    const std::span shares(ring.shares_of(item), share_count);
     std::uint64_t packets = 0;
     for (const RxqShare& share : shares) {
         packets += share.packets;
@@ -206,13 +218,14 @@ void Deferral::charge(const WorkItem& item, std::uint64_t ticks) {
 }
 
 void Deferral::start_time(WorkItem& item, const WorkTarget& target, std::uint32_t bytes) {
+    item.deferred_at = iteration_;
     item.deferred_time = clock_.now;
+    item.ready_time = 0;
     if (paced_) {
         CopyTime& channel = channels_[target.channel];
         item.channel = target.channel;
         item.bytes = bytes;
         item.size_class = channel.submitted(bytes);
-        item.rested = false;
         item.ready_time = clock_.now + std::min(channel.expected(item.size_class), deadline_);
     }
 }
@@ -220,7 +233,7 @@ void Deferral::start_time(WorkItem& item, const WorkTarget& target, std::uint32_
 void Deferral::postpone(WorkItem& item) {
     if (paced_) {
         const std::uint64_t elapsed = clock_.now - item.deferred_time;
-        const std::uint64_t gap = std::min(channels_[item.channel].gap(item.attempts, elapsed), longest_gap_);
+        const std::uint64_t gap = std::min(channels_[item.channel].gap(item.call.attempts, elapsed), longest_gap_);
         item.ready_time = clock_.now + std::min(gap, deadline_ - elapsed);
     }
 }
@@ -232,9 +245,9 @@ void Deferral::end_time(const WorkItem& item) {
     CopyTime& channel = channels_[item.channel];
     channel.left(item.bytes);
     const std::uint64_t elapsed = clock_.now - item.deferred_time;
-    if (item.attempts > 0) {
+    if (item.call.attempts > 0) {
         channel.first_check_was_early(item.size_class, elapsed);
-    } else if (item.rested) {
+    } else if (item.call.notes & note_rested) {
         channel.first_check_was_right(item.size_class);
     }
 }

@@ -5,6 +5,7 @@
 // fast path throws or allocates. A work function may defer more work, but it must not do any.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <deque>
@@ -56,20 +57,16 @@ class Deferral {
             }
         }
         WorkItem& item = lane.ring.push();
-        item.work_func = target.work_func;
-        item.port = target.port;
-        item.qid = target.qid;
-        item.attempts = 0;
-        item.deferred_at = iteration_;
-        item.share_count = static_cast<std::uint16_t>(shares.size());
-        for (std::size_t i = 0; i < shares.size(); ++i) {
-            item.shares[i] = shares[i];
+        item.call = target.call;
+        if (!shares.empty()) {
+            item.call.notes |= static_cast<std::uint16_t>(shares.size());
+            std::copy(shares.begin(), shares.end(), lane.ring.shares_of(item));
         }
-        if (timed_) {
+        if (item.call.notes & note_timed) {
             start_time(item, target, bytes);
         }
-        if (per_queue_) {
-            list(lane);
+        if (per_queue_ && lane.next == nullptr) {
+            join(lane);
         }
         ++stats_.work_deferred;
         return true;
@@ -78,11 +75,11 @@ class Deferral {
     // One check of the oldest item, however young it is; with policy per_queue, of the queue whose turn it is.
     // -ENOENT: there is none. -EINPROGRESS: the item stays. 0: it left, done or dropped.
     [[nodiscard]] int do_work() {
-        if (!per_queue_) {
-            WorkRing& ring = lanes_.front().ring;
-            return ring.empty() ? -ENOENT : check(ring);
+        if (per_queue_) {
+            return last_lane_ == nullptr ? -ENOENT : check_next_lane();
         }
-        return do_work_of_next_lane();
+        WorkRing& ring = lanes_.front().ring;
+        return ring.empty() ? -ENOENT : check(ring);
     }
 
     // Checks until nothing is pending. The attempt limit or the deadline forces every item out; after `max_stall_us`
@@ -99,8 +96,8 @@ class Deferral {
         std::uint32_t left = 0;
         if (!per_queue_) {
             left = work_lane(lanes_.front().ring, config_.iteration_delay);
-        } else if (listed_count_ > 0) {
-            left = work_listed(config_.iteration_delay);
+        } else if (last_lane_ != nullptr) {
+            left = work_lanes(config_.iteration_delay);
         }
         ++iteration_;
         return left;
@@ -119,37 +116,33 @@ class Deferral {
 
     [[nodiscard]] int check(WorkRing& ring) {
         WorkItem& item = ring.head();
-        const std::uint64_t before = clock_.now;
-        const int result = item.work_func(item.port, item.qid, false);
-        if (item.share_count > 0) {
-            charge(item, clock_.now - before);
+        if (item.call.notes != 0) {
+            return check_with_notes(ring, item);
         }
-        if (result != -EINPROGRESS) {
-            if (timed_) {
-                end_time(item);
-            }
+        if (item.call.work_func(item.call.port, item.call.qid, false) != -EINPROGRESS) {
             ring.pop();
             ++stats_.work_done;
             return 0;
         }
         ++stats_.work_in_progress;
-        if (item.attempts < config_.attempt_limit && !(timed_ && overdue(item))) [[likely]] {
-            ++item.attempts;
-            if (timed_) {
-                postpone(item);
-            }
+        if (item.call.attempts < config_.attempt_limit) [[likely]] {
+            ++item.call.attempts;
             return -EINPROGRESS;
         }
         force(ring);
         return 0;
     }
 
+    // Is it worth a check?
     [[nodiscard]] bool may_ask(WorkItem& item, std::uint32_t iteration_delay) const {
+        if ((item.call.notes & note_timed) == 0) {
+            return true;
+        }
         if (iteration_ - item.deferred_at < iteration_delay) {
             return false;
         }
-        if (paced_ && item.ready_time > clock_.now) {
-            item.rested = true;
+        if (item.ready_time > clock_.now) {
+            item.call.notes |= note_rested;
             return false;
         }
         return true;
@@ -161,36 +154,47 @@ class Deferral {
         }
         return left;
     }
-    void list(Lane& lane) {
-        if (!lane.listed) {
-            lane.listed = true;
-            append_to_list(lane);
-        }
-    }
-    void append_to_list(Lane& lane) {
-        const std::size_t end = first_listed_ + listed_count_++;
-        list_[end < list_.size() ? end : end - list_.size()] = &lane;
-    }
-    // The first of the list goes to its end, or leaves it when it has no work.
-    void rotate_list() {
-        Lane& lane = *list_[first_listed_];
-        first_listed_ = first_listed_ + 1 < list_.size() ? first_listed_ + 1 : 0;
-        --listed_count_;
-        if (lane.ring.empty()) {
-            lane.listed = false;
+
+    // The lanes that have work are a circle, each once. Its last lane is kept, which leads to the first.
+    void join(Lane& lane) {
+        if (last_lane_ == nullptr) {
+            lane.next = &lane;
         } else {
-            append_to_list(lane);
+            lane.next = last_lane_->next;
+            last_lane_->next = &lane;
         }
+        last_lane_ = &lane;
+    }
+    [[nodiscard]] Lane& first_lane() const { return *last_lane_->next; }
+    // The first lane had its turn: it becomes the last, or leaves when it has no more work.
+    void end_turn(Lane& first) {
+        if (!first.ring.empty()) {
+            last_lane_ = &first;
+            return;
+        }
+        if (last_lane_ == &first) {
+            last_lane_ = nullptr;
+        } else {
+            last_lane_->next = first.next;
+        }
+        first.next = nullptr;
+    }
+    // A work function that throws leaves its lane where it was.
+    [[nodiscard]] int check_next_lane() {
+        Lane& lane = first_lane();
+        const int result = check(lane.ring);
+        end_turn(lane);
+        return result;
     }
 
-    std::uint32_t work_listed(std::uint32_t iteration_delay);
-    int do_work_of_next_lane();
+    std::uint32_t work_lanes(std::uint32_t iteration_delay);
+    int check_with_notes(WorkRing& ring, WorkItem& item);
     bool make_room(Lane& lane);
     void force(WorkRing& ring);
     // The ring whose turn it is, with work in it; nullptr: nothing is pending.
     WorkRing* next_ring();
     void ask_or_wait(WorkRing& ring, StayTimer& timer);
-    void charge(const WorkItem& item, std::uint64_t ticks);
+    void charge(WorkRing& ring, const WorkItem& item, std::uint64_t ticks);
     void start_time(WorkItem& item, const WorkTarget& target, std::uint32_t bytes);
     void postpone(WorkItem& item);
     void end_time(const WorkItem& item);
@@ -200,17 +204,13 @@ class Deferral {
     Clock& clock_;
     bool per_queue_;
     bool paced_;
-    bool timed_; // paced, or with a deadline
+    bool timed_; // paced, with a deadline, or with an iteration delay
     std::uint64_t deadline_;
     std::uint64_t max_stall_;
     std::uint64_t longest_gap_;
     std::uint32_t iteration_ = 0;
-    std::deque<Lane> lanes_; // they keep their places when others join
-    // The lanes that have work, in turn: a ring buffer with room for all. A lane that lost its last item stays in it
-    // until its turn comes.
-    std::vector<Lane*> list_;
-    std::size_t first_listed_ = 0;
-    std::size_t listed_count_ = 0;
+    std::deque<Lane> lanes_;    // they keep their places when others join
+    Lane* last_lane_ = nullptr; // nullptr: no lane has work, or policy fifo
     DeferralStats stats_;
     std::vector<CopyTime> channels_;
     std::vector<std::uint64_t> charged_;

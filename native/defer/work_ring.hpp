@@ -26,6 +26,7 @@ class WorkRing {
         , write_index_(first_index) {
         check_size(size);
         slots_ = std::make_unique_for_overwrite<WorkItem[]>(size);
+        shares_ = std::make_unique_for_overwrite<RxqShare[]>(std::size_t{size} * WorkItem::max_shares);
     }
 
     // Throws std::invalid_argument for what no ring can have.
@@ -45,18 +46,23 @@ class WorkRing {
     void pop() { ++read_index_; }
     // The slot of the new youngest item, for the caller to fill. Not to be called on a full ring.
     [[nodiscard]] WorkItem& push() { return slots_[write_index_++ & mask_]; }
+    // Whose packets an item of this ring has: room for WorkItem::max_shares.
+    [[nodiscard]] RxqShare* shares_of(const WorkItem& item) {
+        return &shares_[static_cast<std::size_t>(&item - slots_.get()) * WorkItem::max_shares];
+    }
 
   private:
     std::uint32_t mask_;
     std::uint32_t read_index_;
     std::uint32_t write_index_;
     std::unique_ptr<WorkItem[]> slots_;
+    std::unique_ptr<RxqShare[]> shares_; // by slot; apart, so that items lie close together
 };
 
-// A ring, and whether it is in the list of those with work. Policy fifo has one, per_queue one for each txq.
+// A ring, and its place among those with work. Policy fifo has one, per_queue one for each txq.
 struct Lane {
     WorkRing ring;
-    bool listed = false;
+    Lane* next = nullptr; // in the circle of lanes with work; nullptr: it has none
 };
 
 } // namespace defer

@@ -7,18 +7,21 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: ci/setup.sh [--test]
+usage: ci/setup.sh [--test | --bench]
 
-  --test   also what the checks and the tests need; compiler warnings are errors
+  --test    also what the checks and the tests need; compiler warnings are errors
+  --bench   and what ci/bench.sh needs
 
 PYTHON=/path/to/python3 chooses the interpreter (3.11 or newer) that .venv is made from.
 USAGE
 }
 
 test_wanted=false
+bench_wanted=false
 for argument in "$@"; do
     case $argument in
         --test) test_wanted=true ;;
+        --bench) test_wanted=true bench_wanted=true ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac
@@ -34,6 +37,7 @@ install_debian_packages() {
     if ! has_dpdk || has_package libdpdk-dev; then wanted+=("${dpdk_packages[@]}"); fi
     if [[ -z ${PYTHON:-} ]]; then wanted+=("${python_packages[@]}"); fi
     if $test_wanted; then wanted+=("${test_packages[@]}"); fi
+    if $bench_wanted; then wanted+=("${bench_packages[@]}"); fi
     for package in "${wanted[@]}"; do
         has_package "$package" || missing+=("$package")
     done

@@ -120,6 +120,8 @@ as_ordinary_user() {
 
 pytest_pass "unit" tests/unit "not soak"
 
+attempt "tests: native, with sanitizers and fuzzer" ci/sanitize.sh --junit "$results"
+
 attempt "quickstart: the first command of the README" ci/quickstart.sh
 
 pytest_pass "datapath, $(id -un), ordinary memory" tests/datapath "not soak" PYDPDK_DEFER_TEST_HUGEPAGES=0

@@ -65,22 +65,21 @@ class PythonDeferral {
         queue.calls.push_back({this, &queue, std::move(work_func), std::move(port)});
         defer::WorkTarget target = queue.target;
         target.call.port = &queue.calls.back();
-        const std::uint64_t deferred = engine_.stats().work_deferred;
+        // An error of the work that made room, after which the item was appended all the same, must not take its call
+        // away. The counter would not tell: a work function may have deferred another item meanwhile.
+        bool taken = false;
         const auto forget_when_not_taken = [&] {
-            // An error of the work that made room, after which the item was appended all the same, must not take its
-            // call away.
-            if (engine_.stats().work_deferred == deferred) {
+            if (!taken) {
                 queue.calls.pop_back();
                 retire_if_idle(queue);
             }
         };
         try {
-            run([&] { engine_.defer(target, bytes, shares); }, true);
+            run([&] { taken = engine_.defer(target, bytes, shares); }, true);
         } catch (...) {
             forget_when_not_taken();
             throw;
         }
-        const bool taken = engine_.stats().work_deferred != deferred;
         forget_when_not_taken();
         return taken;
     }
@@ -169,6 +168,7 @@ class PythonDeferral {
             // A forced item leaves in any case; the exception follows it.
             owner.forced_error_ = std::current_exception();
             answer = -ECANCELED;
+            owner.clock_.refresh(); // its time is not the next item's
         }
         if (force || answer != -EINPROGRESS) {
             call.queue->calls.pop_front();
@@ -190,6 +190,9 @@ class PythonDeferral {
             work();
         } catch (...) {
             working_ = was_working;
+            if (!working_) {
+                forced_error_ = nullptr; // one exception comes out, and none in a later call
+            }
             throw;
         }
         working_ = was_working;

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The tests of tests/native under AddressSanitizer with UndefinedBehaviorSanitizer and under ThreadSanitizer, then the
+# fuzzer over the deferral engine and its model. All it makes is in build/sanitize/.
+set -euo pipefail
+# shellcheck source=ci/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<'USAGE'
+usage: ci/sanitize.sh [--fuzz SECONDS] [--junit FOLDER] [--keep]
+
+  --fuzz SECONDS   how long the fuzzer runs (60); 0: it only goes over the corpus
+  --junit FOLDER   where the tests' reports go
+  --keep           put what the fuzzer found into tests/native/corpus, reduced to what reaches other code
+USAGE
+}
+
+fuzz_seconds=60 junit=$root/build/sanitize keep=false
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --fuzz) fuzz_seconds=${2:?--fuzz wants a number of seconds}; shift ;;
+        --junit) junit=${2:?--junit wants a folder}; shift ;;
+        --keep) keep=true ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+
+cd "$root"
+folder=$root/build/sanitize
+corpus=tests/native/corpus
+mkdir -p "$folder"
+
+# build NAME TARGET [CMAKE OPTION...]
+build() {
+    local name=$1 target=$2 log=$folder/$1.log
+    shift 2
+    if ! { cmake -S tests/native -B "$folder/$name" -G Ninja "$@" &&
+        ninja -C "$folder/$name" -j "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" "$target"; } >"$log" 2>&1; then
+        grep -E -A 5 -m 20 'error:|CMake Error|undefined reference' "$log" >&2 || tail -n 40 "$log" >&2
+        die "the build with $name failed; the whole log is in $log"
+    fi
+}
+
+run_tests() {
+    local name=$1
+    shift
+    say "native tests with $name"
+    "$@" "$folder/$name/native_tests" --gtest_brief=1 --gtest_output="xml:$junit/native-$name.xml"
+}
+
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1
+
+build address native_tests -DSANITIZE=address,undefined
+run_tests address
+
+build thread native_tests -DSANITIZE=thread
+# ThreadSanitizer does not know where newer kernels put things at random: without that where it has to be, and may be.
+fixed_places=()
+if ! "$folder/thread/native_tests" --gtest_list_tests >/dev/null 2>&1; then
+    fixed_places=(setarch -R)
+fi
+run_tests thread "${fixed_places[@]}"
+
+# --- the fuzzer
+
+if ! command -v clang++ >/dev/null; then
+    say "skipped: fuzzer: it needs clang++ with libFuzzer (on Debian: apt-get install clang libclang-rt-dev)"
+    exit 0
+fi
+build fuzzer fuzz_engine -DFUZZER=ON -DSANITIZE=address,undefined -DCMAKE_CXX_COMPILER=clang++
+found=$folder/found
+mkdir -p "$found"
+fuzz() {
+    local log=$folder/fuzz.log
+    if ! "$folder/fuzzer/fuzz_engine" -artifact_prefix="$folder/" -print_final_stats=1 "$@" >"$log" 2>&1; then
+        grep -E 'differ|ERROR|runtime error|SUMMARY|Test unit written|^    #[0-9] ' "$log" >&2 || tail -n 40 "$log" >&2
+        die "the fuzzer found a fault; the whole log is in $log"
+    fi
+    grep -E 'stat::number_of_executed_units|cov: [0-9]+' "$log" | tail -n 2 | sed 's/^/   /' >&2
+}
+say "fuzzer: the corpus, then $fuzz_seconds s"
+if ((fuzz_seconds > 0)); then
+    fuzz -max_len=512 -max_total_time="$fuzz_seconds" "$found" "$corpus"
+else
+    fuzz -runs=0 "$corpus"
+fi
+if $keep; then
+    mkdir -p "$folder/smallest"
+    fuzz -merge=1 -use_counters=0 "$folder/smallest" "$corpus" "$found"
+    rm -rf "$corpus"
+    mv "$folder/smallest" "$corpus"
+fi

@@ -26,7 +26,11 @@ class CopyTime {
     // A send of so many bytes was submitted; returns its class.
     [[nodiscard]] std::uint16_t submitted(std::uint32_t bytes) {
         backlog_bytes_ += bytes;
-        return class_of(backlog_bytes_);
+        const std::uint16_t size_class = class_of(backlog_bytes_);
+        if (!estimates_[size_class].taught) [[unlikely]] {
+            estimates_[size_class].ticks = nearest(size_class);
+        }
+        return size_class;
     }
     void left(std::uint32_t bytes) { backlog_bytes_ -= bytes; }
 
@@ -65,11 +69,13 @@ class CopyTime {
 
     struct Estimate {
         std::uint64_t ticks = 0;
+        bool taught = false; // else it is that of the nearest class
         std::uint8_t shift = first_shift;
         std::uint8_t steps = 0; // in the same direction
         bool down = false;
 
         unsigned step_shift(bool now_down) {
+            taught = true;
             if (now_down != down) {
                 down = now_down;
                 steps = 0;
@@ -83,6 +89,20 @@ class CopyTime {
         }
     };
 
+    // The estimate of the nearest smaller class that was taught anything, else of the nearest larger one.
+    [[nodiscard]] std::uint64_t nearest(std::uint16_t size_class) const {
+        for (std::size_t lower = size_class; lower-- > 0;) {
+            if (estimates_[lower].taught) {
+                return estimates_[lower].ticks;
+            }
+        }
+        for (std::size_t higher = size_class + std::size_t{1}; higher < estimates_.size(); ++higher) {
+            if (estimates_[higher].taught) {
+                return estimates_[higher].ticks;
+            }
+        }
+        return 0;
+    }
     static std::uint16_t class_of(std::uint64_t bytes) {
         const std::uint64_t value = std::max(bytes, std::uint64_t{1} << smallest_bits);
         const auto exponent = static_cast<unsigned>(std::bit_width(value)) - 1;

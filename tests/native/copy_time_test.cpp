@@ -27,7 +27,7 @@ unsigned send(CopyTime& copy_time, std::uint64_t ticks) {
     if (early > 0) {
         copy_time.first_check_was_early(size_class, elapsed);
     } else {
-        copy_time.first_check_was_right(size_class, elapsed);
+        copy_time.first_check_was_right(size_class);
     }
     copy_time.left(bytes);
     return early + 1;
@@ -95,13 +95,24 @@ INSTANTIATE_TEST_SUITE_P(Ticks, CopyTimeOf, testing::Values(2'000, 20'000, 200'0
 
 TEST(CopyTime, TellsSizesApart) {
     CopyTime copy_time(100);
-    const std::uint16_t small = copy_time.submitted(64);
-    copy_time.left(64);
+    const auto asked = [&](std::uint32_t size) {
+        const std::uint16_t size_class = copy_time.submitted(size);
+        copy_time.left(size);
+        return copy_time.expected(size_class);
+    };
     for (int i = 0; i < 100; ++i) {
         send(copy_time, 50'000);
     }
-    EXPECT_EQ(copy_time.expected(small), 0U);
-    EXPECT_GT(expected(copy_time), 45'000U);
+    EXPECT_GT(asked(bytes), 45'000U);
+    // A size that was never sent begins with what is known of the nearest smaller one, else of the nearest larger.
+    EXPECT_EQ(asked(64 * bytes), asked(bytes));
+    EXPECT_EQ(asked(64), asked(bytes));
+    const std::uint64_t before = asked(bytes);
+    const std::uint16_t small = copy_time.submitted(64);
+    copy_time.first_check_was_right(small);
+    copy_time.left(64);
+    EXPECT_LT(asked(64), before);
+    EXPECT_EQ(asked(bytes), before);
 }
 
 TEST(CopyTime, CountsWhatIsStillToBeCopied) {

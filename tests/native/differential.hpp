@@ -89,16 +89,11 @@ template<typename Engine> class Side {
         queues_.push_back(
             engine_.add_target(&Side::check, nullptr, static_cast<std::uint16_t>(queues_.size()), channel));
     }
-    void start_over() {
-        queues_.clear();
-        plays_.clear();
-        engine_.clear_targets();
-        (void)engine_.add_channel();
-    }
+    void add_channel() { (void)engine_.add_channel(); }
     bool defer(std::size_t queue, const Script& script) {
         auto target = queues_[queue];
         plays_.push_back({this, plays_.size(), queue, script});
-        target.port = &plays_.back();
+        set_port(target, &plays_.back());
         return engine_.defer(target, script.size, script.shares);
     }
     [[nodiscard]] std::size_t queues() const { return queues_.size(); }
@@ -152,7 +147,7 @@ class Differential {
     // What differed first; empty: nothing did.
     std::string run() {
         both([](auto& side) {
-            side.start_over();
+            side.add_channel();
             side.add_queue(0);
             return 0;
         });
@@ -236,11 +231,6 @@ class Differential {
             break;
         default:
             both([&](auto& side) { return side.engine().do_all_work().waiting_ticks; });
-            both([&](auto& side) {
-                side.start_over();
-                side.add_queue(1);
-                return 0;
-            });
         }
     }
 

@@ -26,6 +26,7 @@ class EngineModel {
         std::uint64_t time;
         std::uint16_t size_class = 0;
         std::uint64_t ready = 0;
+        bool rested = false;
         std::uint64_t attempts = 0;
     };
     using Ring = std::deque<Item>;
@@ -42,12 +43,6 @@ class EngineModel {
     EngineModel(const defer::DeferralConfig& config, defer::Clock& clock)
         : config_(config)
         , clock_(clock) {
-        clear_targets();
-    }
-    void clear_targets() {
-        rings_.clear();
-        turns_.clear();
-        channels_.clear();
         if (!per_queue()) {
             rings_.emplace_back();
         }
@@ -152,8 +147,13 @@ class EngineModel {
     [[nodiscard]] std::uint64_t limit(std::uint64_t us) const {
         return us == 0 ? never : static_cast<std::uint64_t>(static_cast<double>(us) * config_.ticks_per_us);
     }
-    [[nodiscard]] bool may_ask(const Item& item, std::uint64_t delay) const {
-        return iteration_ - item.iteration >= delay && (!config_.paced || item.ready <= clock_.now);
+    [[nodiscard]] bool may_ask(Item& item, std::uint64_t delay) const {
+        if (iteration_ - item.iteration < delay) {
+            return false;
+        }
+        const bool rests = config_.paced && item.ready > clock_.now;
+        item.rested |= rests;
+        return !rests;
     }
 
     // A wait reads the clock at its start, and after each step that brought nothing.
@@ -185,8 +185,8 @@ class EngineModel {
                 defer::CopyTime& channel = channels_[item.channel];
                 if (item.attempts > 0) {
                     channel.first_check_was_early(item.size_class, clock_.now - item.time);
-                } else {
-                    channel.first_check_was_right(item.size_class, clock_.now - item.time);
+                } else if (item.rested) {
+                    channel.first_check_was_right(item.size_class);
                 }
             }
             ++stats_.work_done;
@@ -277,5 +277,12 @@ class EngineModel {
     std::uint64_t iteration_ = 0;
     std::uint64_t longest_stall_ = 0;
 };
+
+inline void set_port(defer::WorkTarget& target, void* port) {
+    target.call.port = port;
+}
+inline void set_port(EngineModel::Target& target, void* port) {
+    target.port = port;
+}
 
 } // namespace native_tests

@@ -70,7 +70,7 @@ struct Send {
 
 // The target of a queue, for one send of it.
 inline defer::WorkTarget for_send(defer::WorkTarget target, Send& send) {
-    target.port = &send;
+    target.call.port = &send;
     return target;
 }
 

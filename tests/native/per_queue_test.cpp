@@ -104,20 +104,6 @@ TEST(PerQueue, AsksEachQueueBeforeAQuiesceAndWaitsForNone) {
     EXPECT_EQ(engine.pending(), 1U);
 }
 
-TEST(PerQueue, StartsOverWithOtherTargets) {
-    World world;
-    Deferral engine(with_policy(Policy::per_queue), world.clock);
-    Send done{.world = world};
-    for (int round = 0; round < 3; ++round) {
-        for (std::uint16_t qid = 0; qid < 5; ++qid) {
-            defer_send(engine, add_queue(engine, qid), done);
-        }
-        EXPECT_EQ(engine.do_all_work().left, 5U);
-        engine.clear_targets();
-        EXPECT_EQ(engine.do_work(), -ENOENT);
-    }
-}
-
 TEST(PerQueue, LetsAWorkFunctionDeferToAQueueThatJoinsMeanwhile) {
     struct Parent {
         Deferral& engine;

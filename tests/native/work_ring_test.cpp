@@ -21,21 +21,21 @@ TEST_P(RingOfEverySize, HoldsOneLessThanItsSizeAndKeepsTheOrderAcrossTheWrap) {
     // Three times around in steps of different lengths, over 2^32 on the way.
     for (std::uint32_t step = 1; read < 3 * size; step = step % (size - 1) + 1) {
         for (std::uint32_t i = 0; i < step && !ring.full(); ++i) {
-            ring.push().attempts = written++;
+            ring.push().call.attempts = written++;
         }
         ASSERT_EQ(ring.count(), written - read);
         ASSERT_EQ(ring.full(), written - read == size - 1);
         for (std::uint32_t i = 0; i < (step + 1) / 2 && !ring.empty(); ++i) {
-            ASSERT_EQ(ring.head().attempts, read++);
+            ASSERT_EQ(ring.head().call.attempts, read++);
             ring.pop();
         }
     }
     while (!ring.full()) {
-        ring.push().attempts = written++;
+        ring.push().call.attempts = written++;
     }
     EXPECT_EQ(ring.count(), size - 1);
     while (!ring.empty()) {
-        ASSERT_EQ(ring.head().attempts, read++);
+        ASSERT_EQ(ring.head().call.attempts, read++);
         ring.pop();
     }
     EXPECT_EQ(read, written);

@@ -56,6 +56,7 @@ Deferral::Deferral(const DeferralConfig& config, Clock& clock)
     WorkRing::check_size(config.ring_size);
     if (!per_queue_) {
         lanes_.push_back({.ring = WorkRing(config_.ring_size, config_.first_index)});
+        fifo_ = &lanes_.front().ring;
     }
     (void)add_channel();
 }
@@ -71,8 +72,9 @@ WorkTarget Deferral::add_target(WorkFunc work_func, void* port, std::uint16_t qi
     }
     const std::uint16_t notes = timed_ ? note_timed : std::uint16_t{0};
     return {.call = {.work_func = work_func, .port = port, .qid = qid, .notes = notes},
+            .lane = &lanes_.back(),
             .channel = channel,
-            .lane = &lanes_.back()};
+            .plain = !per_queue_ && !timed_};
 }
 
 std::uint32_t Deferral::pending() const {
@@ -139,16 +141,15 @@ Deferral::Stay Deferral::quiesce() {
         timer.left(last_lane_ == nullptr ? 0 : work_lanes(0));
         return timer.stay();
     }
-    WorkRing& ring = lanes_.front().ring;
-    while (!ring.empty() && !timer.too_long()) {
-        ask_or_wait(ring, timer);
+    while (!fifo_->empty() && !timer.too_long()) {
+        ask_or_wait(*fifo_, timer);
     }
     return timer.stay();
 }
 
 WorkRing* Deferral::next_ring() {
     if (!per_queue_) {
-        return lanes_.front().ring.empty() ? nullptr : &lanes_.front().ring;
+        return fifo_->empty() ? nullptr : fifo_;
     }
     if (last_lane_ != nullptr) {
         end_turn(first_lane()); // of the call before

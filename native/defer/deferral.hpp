@@ -62,11 +62,13 @@ class Deferral {
             item.call.notes |= static_cast<std::uint16_t>(shares.size());
             std::copy(shares.begin(), shares.end(), lane.ring.shares_of(item));
         }
-        if (item.call.notes & note_timed) {
-            start_time(item, target, bytes);
-        }
-        if (per_queue_ && lane.next == nullptr) {
-            join(lane);
+        if (!target.plain) {
+            if (timed_) {
+                start_time(item, target, bytes);
+            }
+            if (per_queue_ && lane.next == nullptr) {
+                join(lane);
+            }
         }
         ++stats_.work_deferred;
         return true;
@@ -75,11 +77,10 @@ class Deferral {
     // One check of the oldest item, however young it is; with policy per_queue, of the queue whose turn it is.
     // -ENOENT: there is none. -EINPROGRESS: the item stays. 0: it left, done or dropped.
     [[nodiscard]] int do_work() {
-        if (per_queue_) {
+        if (fifo_ == nullptr) {
             return last_lane_ == nullptr ? -ENOENT : check_next_lane();
         }
-        WorkRing& ring = lanes_.front().ring;
-        return ring.empty() ? -ENOENT : check(ring);
+        return fifo_->empty() ? -ENOENT : check(*fifo_);
     }
 
     // Checks until nothing is pending. The attempt limit or the deadline forces every item out; after `max_stall_us`
@@ -94,8 +95,8 @@ class Deferral {
     // one iteration has passed. Returns the items that left.
     std::uint32_t do_iteration() {
         std::uint32_t left = 0;
-        if (!per_queue_) {
-            left = work_lane(lanes_.front().ring, config_.iteration_delay);
+        if (fifo_ != nullptr) {
+            left = work_lane(*fifo_, config_.iteration_delay);
         } else if (last_lane_ != nullptr) {
             left = work_lanes(config_.iteration_delay);
         }
@@ -210,6 +211,7 @@ class Deferral {
     std::uint64_t longest_gap_;
     std::uint32_t iteration_ = 0;
     std::deque<Lane> lanes_;    // they keep their places when others join
+    WorkRing* fifo_ = nullptr;  // of the only lane; nullptr: policy per_queue
     Lane* last_lane_ = nullptr; // nullptr: no lane has work, or policy fifo
     DeferralStats stats_;
     std::vector<CopyTime> channels_;

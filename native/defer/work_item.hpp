@@ -30,8 +30,9 @@ inline constexpr std::uint16_t share_count_mask = 0x3fff;
 // A txq whose sends can be in progress, as Deferral::add_target() made it.
 struct WorkTarget {
     WorkCall call;
-    std::uint16_t channel = 0; // of those whose copy times are learned
     Lane* lane = nullptr;      // where its items go
+    std::uint16_t channel = 0; // of those whose copy times are learned
+    bool plain = true;         // policy fifo, and nothing of it counts in time
 };
 
 // Packets of a batch that one rxq brought. The number is the thread's own for the rxq: it outlives port and batch.
@@ -40,7 +41,7 @@ struct RxqShare {
     std::uint16_t packets;
 };
 
-struct WorkItem {
+struct alignas(64) WorkItem {
     static constexpr std::uint32_t max_shares = 32; // a batch of 32 packets from as many rxqs
 
     WorkCall call;

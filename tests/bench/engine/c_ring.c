@@ -70,14 +70,16 @@ static inline void defer(struct work_ring *r, bench_work_func work_func, void *p
     r->work_deferred++;
 }
 
-static void defer_next(void) {
-    defer(ring, variant.work_func, &bench_port, (uint16_t)(next_queue++ & (variant.queues - 1)));
+static inline __attribute__((always_inline)) void defer_next(void) {
+    const struct bench_tx_port *tx = &bench_tx_ports[next_queue++ & (variant.queues - 1)];
+    defer(ring, tx->work_func, tx->port, tx->qid);
 }
 
 static void prepare(const struct bench_variant *wanted) {
     free(ring);
     ring = calloc(1, sizeof(*ring));
     variant = *wanted;
+    bench_set_tx_ports(wanted);
     next_queue = 0;
     for (uint32_t i = 1; i < variant.depth; i++) {
         defer_next();

@@ -18,6 +18,16 @@ struct bench_variant {
     uint32_t queues; /* that the items are of in turn, a power of two */
 };
 
+/* Where sends go, as a forwarder finds it: each candidate takes the next one for each send. */
+#define BENCH_MAX_QUEUES 64
+struct bench_tx_port {
+    bench_work_func work_func;
+    void *port;
+    uint16_t qid;
+};
+extern struct bench_tx_port bench_tx_ports[BENCH_MAX_QUEUES];
+void bench_set_tx_ports(const struct bench_variant *variant);
+
 struct bench_candidate {
     /* Fresh, with depth - 1 items. */
     void (*prepare)(const struct bench_variant *variant);

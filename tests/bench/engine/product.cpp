@@ -14,7 +14,7 @@ std::vector<defer::WorkTarget> targets;
 std::uint32_t queues;
 std::uint32_t next_queue;
 
-void defer_next() {
+[[gnu::always_inline]] inline void defer_next() {
     (void)engine->defer(targets[next_queue++ & (queues - 1)]);
 }
 

@@ -18,3 +18,11 @@ int bench_in_progress_once(void *port, uint16_t qid, bool force) {
     (void)force;
     return (((struct bench_port *)port)->calls++ & 1) == 0 ? -EINPROGRESS : 0;
 }
+
+struct bench_tx_port bench_tx_ports[BENCH_MAX_QUEUES];
+
+void bench_set_tx_ports(const struct bench_variant *variant) {
+    for (uint32_t i = 0; i < variant->queues; i++) {
+        bench_tx_ports[i] = (struct bench_tx_port){variant->work_func, &bench_port, (uint16_t)i};
+    }
+}

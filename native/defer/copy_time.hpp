@@ -40,9 +40,10 @@ class CopyTime {
     // Ticks from a check that came too early, the `attempts`-th, to the next one. The steps grow with the time that has
     // passed: few checks, and little added to it.
     [[nodiscard]] std::uint64_t gap(std::uint32_t attempts, std::uint64_t elapsed) const {
-        const std::uint64_t step = attempts <= 1   ? elapsed >> 4
-                                   : attempts <= 4 ? (elapsed >> 4) + (elapsed >> 5)
-                                                   : elapsed >> 2;
+        const std::uint64_t step = attempts <= 1    ? elapsed >> 4
+                                   : attempts <= 4  ? (elapsed >> 4) + (elapsed >> 5)
+                                   : attempts <= 12 ? elapsed >> 3
+                                                    : elapsed >> 2;
         return std::max(step, shortest_gap_);
     }
 

@@ -37,17 +37,18 @@ PORTS = 4
 FRAME_SIZE = 1500
 # The copying threads share a CPU with the guests and may be off it for milliseconds.
 ATTEMPTS = 2**31
-GUEST_NICE = 5  # a guest that has nothing to do yields; what it does then delays the copying threads little
+GUEST_NICE = 15  # a guest that has nothing to do yields; what it does then delays the copying threads little
 HELD_LATENCY_US = 100
 STALL_MS = 20
 HELD_PPS = 4_000
 HELD_STALL_AT_COPY = 400
-# So many that the copying thread of dma_skeleton never goes to sleep: asleep it takes any time from 5 to 80 us.
-CHECKS_PPS = 1_000_000
+# So many and in so small batches that the copying thread of dma_skeleton does not go to sleep between them, which it
+# does after 10,000 looks: asleep it takes any time from 5 to 80 us.
+CHECKS_PPS = 400_000
 CHECKS_LATENCIES_US = (0, 1, 10, 100)
 
 
-def topology(folder: str, ports: int, pps: float) -> Topology:
+def topology(folder: str, ports: int, pps: float, burst: int) -> Topology:
     """Generators 0.. to vhost ports 0..; the first port on DMA device "first", the others on "others"."""
     devices = ["first", "others"][: min(ports, 2)]
     return Topology.from_dict(
@@ -59,7 +60,7 @@ def topology(folder: str, ports: int, pps: float) -> Topology:
             },
             "port": {
                 **{
-                    f"src{at}": {"kind": "generator", "frame_size": FRAME_SIZE, "rate_pps": pps, "burst": 8}
+                    f"src{at}": {"kind": "generator", "frame_size": FRAME_SIZE, "rate_pps": pps, "burst": burst}
                     for at in range(ports)
                 },
                 **{
@@ -75,9 +76,13 @@ def topology(folder: str, ports: int, pps: float) -> Topology:
 
 
 @contextmanager
-def datapath(ports: int, pps: float) -> Iterator[Datapath]:
+def datapath(ports: int, pps: float, burst: int) -> Iterator[Datapath]:
     """A datapath whose ports all have their guest."""
-    with tempfile.TemporaryDirectory() as folder, Datapath(topology(folder, ports, pps)) as dp, ExitStack() as guests:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Datapath(topology(folder, ports, pps, burst)) as dp,
+        ExitStack() as guests,
+    ):
         for at in range(ports):
             guests.enter_context(guest(f"{folder}/vm{at}.sock", core=OTHER_CORE, hugepages=False, nice=GUEST_NICE))
         for at in range(ports):
@@ -108,7 +113,7 @@ def held(rounds: int, seconds: float) -> dict[str, Any]:
     candidates = [(policy, model) for policy in ("fifo", "per_queue") for model in ("calm", "stalling")]
     p99: dict[tuple[str, str], list[float]] = {key: [] for key in candidates}
     stalls = 0
-    with datapath(PORTS, HELD_PPS) as dp:
+    with datapath(PORTS, HELD_PPS, burst=8) as dp:
         dp.set_dma_model("others", calm)
         for policy, model in in_turn(candidates, rounds):
             dp.set_dma_model("first", stalling if model == "stalling" else calm)
@@ -129,33 +134,28 @@ def held(rounds: int, seconds: float) -> dict[str, Any]:
 def checks(rounds: int, seconds: float) -> list[dict[str, Any]]:
     """For each device: checks an item and mean time in flight, asked every iteration and paced."""
     results = []
-    with datapath(1, CHECKS_PPS) as dp:
+    with datapath(1, CHECKS_PPS, burst=1) as dp:
         for latency_us in CHECKS_LATENCIES_US:
             dp.set_dma_model("first", DmaModel(latency_us=latency_us) if latency_us else None)
-            slices: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+            slices: dict[bool, list[dict[str, float]]] = {False: [], True: []}
             measure(dp, seconds, paced=True)
             for paced in in_turn([False, True], rounds):
                 figures = measure(dp, seconds, paced=paced)
-                pmd = figures.pmds[0]
+                pmd, times = figures.pmds[0], figures.ports["vm0"].txqs[0].in_flight_time
                 slices[paced].append(
-                    (
-                        (pmd.work_in_progress + pmd.work_done) / pmd.work_done,
-                        figures.ports["vm0"].txqs[0].in_flight_time.mean_us,
-                    )
+                    {
+                        "checks_per_item": (pmd.work_in_progress + pmd.work_done) / pmd.work_done,
+                        "in_flight_p50_us": times.percentile_us(50),
+                        "in_flight_mean_us": times.mean_us,
+                    }
                 )
-            results.append(
-                {
-                    "device": f"modelled: {latency_us} us" if latency_us else "dma_skeleton",
-                    **{
-                        name: {
-                            "checks_per_item": spread([s[0] for s in slices[paced]]),
-                            "in_flight_mean_us": spread([s[1] for s in slices[paced]]),
-                        }
-                        for name, paced in (("fifo", False), ("paced", True))
-                    },
-                    "in_flight_ratio": spread([p[1] / f[1] for f, p in zip(slices[False], slices[True], strict=True)]),
-                }
-            )
+            result: dict[str, Any] = {"device": f"modelled: {latency_us} us" if latency_us else "dma_skeleton"}
+            for name, of_one in (("fifo", slices[False]), ("paced", slices[True])):
+                result[name] = {key: spread([one[key] for one in of_one]) for key in of_one[0]}
+            for key in ("in_flight_p50_us", "in_flight_mean_us"):
+                pairs = zip(slices[False], slices[True], strict=True)
+                result[f"{key.removesuffix('_us')}_ratio"] = spread([paced[key] / fifo[key] for fifo, paced in pairs])
+            results.append(result)
             print(json.dumps(results[-1]), file=sys.stderr, flush=True)
     return results
 

@@ -205,6 +205,10 @@ void Deferral::charge(WorkRing& ring, const WorkItem& item, std::uint64_t ticks)
         return;
     }
     const std::span shares(ring.shares_of(item), share_count);
+    if (share_count == 1) [[likely]] {
+        charged_[shares.front().rxq] += ticks;
+        return;
+    }
     std::uint64_t packets = 0;
     for (const RxqShare& share : shares) {
         packets += share.packets;

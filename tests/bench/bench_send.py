@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cycles per packet and packets per second of the product's send path, beside a bare loop over the same DPDK calls.
 
-    python tests/bench/bench_send.py [--sizes 64,1500] [--rounds 12] [--hugepages] [--json PATH|-]
+    python tests/bench/bench_send.py [--sizes 64,1500] [--rounds 12] [--hugepages] [--paced] [--json PATH|-]
 
 One process and one guest. For each frame size four candidates take turns in slices of about 100 ms: the product
 and the bare loop, each copying by CPU and by DMA; engines change only when nothing is in flight. In the first
@@ -141,7 +141,7 @@ def measure(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
 
 
 @contextmanager
-def datapath_with_guest(largest: int, hugepages: bool) -> Iterator[Datapath]:
+def datapath_with_guest(largest: int, hugepages: bool, paced: bool) -> Iterator[Datapath]:
     """A datapath with one guest, PMD on one core, guest and copying thread on the other."""
     with tempfile.TemporaryDirectory() as folder:
         socket = f"{folder}/vm0.sock"
@@ -154,7 +154,7 @@ def datapath_with_guest(largest: int, hugepages: bool) -> Iterator[Datapath]:
                     "vm0": {"kind": "vhost", "socket": socket, "dma": ["copier"]},
                 },
                 "pmd": [{"core": PMD_CORE, "rxqs": ["src:0"]}],
-                "deferral": {"attempt_limit": 2**31},
+                "deferral": {"attempt_limit": 2**31, "paced": paced},
                 "forward": {"wires": [["src", "vm0"]]},
             }
         )
@@ -171,6 +171,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--slice-ms", type=int, default=100)
     parser.add_argument("--hugepages", action="store_true")
+    parser.add_argument(
+        "--paced", action="store_true", help="the product's checks are paced; the bare loop's never are"
+    )
     parser.add_argument("--json", default="-")
     args = parser.parse_args()
     sizes = [int(size) for size in args.sizes.split(",")]
@@ -179,7 +182,7 @@ def main() -> int:
         return 2
     results = []
     # The mbufs' data room follows the largest frame, and large mbufs slow small frames down: one process a class.
-    with datapath_with_guest(max(sizes), args.hugepages) as datapath:
+    with datapath_with_guest(max(sizes), args.hugepages, args.paced) as datapath:
         bench = Bench(datapath, args.slice_ms)
         for size in sizes:
             results.append(measure(bench, size, args.rounds))
@@ -187,6 +190,7 @@ def main() -> int:
     report = {
         "dpdk": _native.dpdk_loaded(),
         "hugepages": args.hugepages,
+        "paced": args.paced,
         "dma": "dma_skeleton (software)",
         "slice_ms": args.slice_ms,
         "rounds": args.rounds,

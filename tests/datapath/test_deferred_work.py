@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from delivery import LONG_RING
-from processes import Guest, Process, Run, assert_books_balance, dropped, topology, txq_sum
+from processes import SHARED_CORE, Guest, Process, Run, assert_books_balance, dropped, topology, txq_sum
 
 STALL = {"stall_at_copy": 1000, "stall_ms": 100, "stall_repeat": True}
 
@@ -194,6 +194,38 @@ def test_a_hung_device_keeps_a_thread_only_as_long_as_it_may(folder: Path) -> No
     # Between two looks at the clock the machine may take the CPU away.
     assert bound_us <= pmd["longest_stall_us"] < bound_us + 50_000
     assert figures["mempools"]["mbufs"]["available"] == figures["mempools"]["mbufs"]["size"]
+
+
+@pytest.mark.parametrize("policy", ["fifo", "per_queue"])
+def test_a_stalled_channel_holds_up_the_other_port_with_fifo_only(folder: Path, policy: str) -> None:
+    """The channel of vm0 stalls half of the time, 100 ms each; vm1 has a channel of its own."""
+    first = topology(folder / "vm0.sock")
+    ports = {
+        name: {**first["port"]["vm0"], "socket": str(folder / f"{name}.sock"), "dma": [device]}
+        for name, device in (("vm0", "copier"), ("vm1", "other"))
+    }
+    source = {"kind": "generator", "frame_size": 1500, "rate_pps": 10_000}
+    copier = first["dma"]["copier"]
+    other = {**copier, "device": f"dma_skeleton1,lcore={SHARED_CORE}"}
+    tables = first | {
+        "dma": {
+            "copier": {**copier, "model": STALL},
+            "other": {**copier, "device": f"dma_skeleton1,lcore={SHARED_CORE}"},
+        },
+        "port": {"src0": source, "src1": source, **ports},
+        "pmd": [{**first["pmd"][0], "rxqs": ["src0:0", "src1:0"]}],
+        "forward": {"wires": [["src0", "vm0"], ["src1", "vm1"]]},
+        "deferral": {"attempt_limit": 2**31, "policy": policy, "max_stall_us": 10**6},
+    }
+    with (
+        Run(folder, tables, "--duration", "3", "--wait-guest", "60") as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING, role="sink"),
+        Guest(folder, folder / "vm1.sock", *LONG_RING, role="sink", name="other"),
+    ):
+        figures = run.result()
+    assert figures["dma"]["copier"]["stalls_injected"] > 3
+    longest_us = figures["ports"]["vm1"]["txqs"][0]["in_flight_time"]["max_us"]
+    assert (longest_us > 50_000) == (policy == "fifo"), longest_us
 
 
 def test_a_full_ring_may_drop_instead_of_waiting(folder: Path) -> None:

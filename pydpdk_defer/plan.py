@@ -64,7 +64,8 @@ def make_plan(topology: Topology) -> Plan:
         spares = [device for device in in_turn[1:] if dma_cores[device] in ([], [core])]
         for device in spares:
             _let_use(dma_cores[device], core)
-        of_txq = tuple(Channel(device, _index(dma_cores[device], core)) for device in [in_turn[0], *spares])
+        # Only who sends uses a channel: nobody would let go of that of another txq when its device hangs.
+        of_txq = tuple(Channel(d, dma_cores[d].index(core)) for d in [in_turn[0], *spares]) if core is not None else ()
         channels[name] = (*channels.get(name, ()), of_txq)
     return Plan(pmds, channels, {name: tuple(cores) for name, cores in dma_cores.items()}, sinks)
 
@@ -72,11 +73,6 @@ def make_plan(topology: Topology) -> Plan:
 def _let_use(cores: list[int], core: int | None) -> None:
     if core is not None and core not in cores:
         cores.append(core)
-
-
-def _index(cores: list[int], core: int | None) -> int:
-    """A txq that nobody sends to uses no channel; the first one stands for it."""
-    return cores.index(core) if core is not None else 0
 
 
 def _pmd_plan(topology: Topology, index: int, sinks: dict[str, int]) -> PmdPlan:

@@ -66,9 +66,6 @@ class Ledger {
 
     // Is the oldest unclaimed batch back? Not to be called when none is unclaimed.
     [[nodiscard]] bool oldest_done() const { return slots_[claimed_ & mask_].remaining == 0; }
-    // When the oldest batch that the engine holds was submitted, in TSC cycles. Not to be called when nothing is
-    // outstanding.
-    [[nodiscard]] std::uint64_t outstanding_since() const { return slots_[returned_ & mask_].submitted_at; }
     void claim_oldest() { ++claimed_; }
 
     // Claims the oldest unclaimed batch though it is not back; returns the packets that are missing of it.

@@ -22,7 +22,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
         bool client = false;
         std::uint16_t queues = 1; // queue pairs
         Engine copy = Engine::cpu;
-        std::vector<std::vector<dpdk::DmaChannel*>> channels; // of each txq, the preferred one first; empty: CPU only
+        std::vector<std::vector<dpdk::DmaChannel*>> channels; // of each txq, the preferred one first; none: CPU only
         unsigned wedge_timeout_ms = 3000;
     };
 
@@ -41,7 +41,8 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     }
     [[nodiscard]] defer::WorkFunc work_func() const override;
     [[nodiscard]] const void* copy_channel(std::uint16_t qid) const override {
-        return options_.channels.empty() ? nullptr : options_.channels.at(qid).front();
+        return options_.channels.empty() || options_.channels.at(qid).empty() ? nullptr
+                                                                              : options_.channels.at(qid).front();
     }
     [[nodiscard]] bool drain(unsigned timeout_ms) override;
     void close() override;

@@ -199,7 +199,6 @@ void VhostTxq::take_back(std::uint32_t packets) {
     const auto returned = ledger_.take_back(
         packets, [this](std::uint64_t submitted_at) { in_flight_times_.record(owner_->now - submitted_at); });
     owner_->completions += packets;
-    last_completion_ = owner_->now;
     stats_.completed += returned.completed;
     stats_.late_completions += returned.late;
 }
@@ -240,6 +239,10 @@ bool VhostTxq::drain(unsigned timeout_ms) {
         ledger_.claim_oldest();
     }
     const bool empty = ledger_.outstanding() == 0;
+    if (!empty && channel_usable()) {
+        channel()->use->take_out(channel()->dev_id);
+    }
+    let_go_of_channel();
     release();
     return empty;
 }

@@ -47,7 +47,8 @@ class VhostTxq {
     void housekeep();
 
     // ---- control side, no PMD thread owns the queue ----
-    // Polls until the engine holds nothing; false: it still did after `timeout_ms`.
+    // Polls until the engine holds nothing; false: it still did after `timeout_ms`, and is taken out of use. Nothing is
+    // sent by DMA afterwards until a new guest comes.
     [[nodiscard]] bool drain(unsigned timeout_ms);
     // Gives up what the engine never handed back. Only when the DMA device is stopped or the device gone.
     void abandon();
@@ -59,7 +60,7 @@ class VhostTxq {
     // The owner changes the engine when it finds nothing in flight.
     void request_engine(Engine engine) { wanted_engine_.store(engine, std::memory_order_relaxed); }
     [[nodiscard]] Engine engine() const { return wanted_engine_.load(std::memory_order_relaxed); }
-    // One of its DMA devices is not out of use.
+    // One of its DMA devices is not out of use; true too where nobody sends, and no device was given.
     [[nodiscard]] bool can_use_dma() const;
     [[nodiscard]] int vid() const { return lease_.vid(); }
     [[nodiscard]] bool has_guest() const { return !lease_.is_back() && lease_.usable(); }
@@ -98,8 +99,8 @@ class VhostTxq {
     // Takes the first channel that is usable; without one the CPU copies from now on.
     void choose_channel();
     void let_go_of_channel();
-    // In flight, and nothing came back for too long.
-    [[nodiscard]] bool hangs() const;
+    // In flight, and nothing came back for too long. To be asked again and again.
+    [[nodiscard]] bool hangs();
     void watch_channel();
     // The device is stopped: what it was given is given up and freed. The vring needs a new guest.
     void give_up_in_flight();
@@ -114,7 +115,9 @@ class VhostTxq {
     // The owner gave up what vhost still counts as in flight: this vring is of no use until a new guest comes.
     std::atomic<bool> wedged_{false};
     std::uint64_t wedge_timeout_ = 0; // in TSC cycles
-    std::uint64_t last_completion_ = 0;
+    std::uint64_t last_look_ = 0;
+    std::uint64_t handed_back_at_look_ = 0;
+    std::uint64_t silent_ = 0; // TSC cycles in which looks found nothing handed back
     std::uint64_t next_engine_change_ = 0;
     Engine engine_ = Engine::cpu;
     Ledger ledger_{max_in_flight};

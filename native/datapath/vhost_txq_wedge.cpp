@@ -5,12 +5,18 @@
 // stopped by the last of its users; then what it was given is freed, and the vring waits for a new guest. A queue with
 // nothing in flight goes on at once, on another channel or by CPU copy.
 #include <algorithm>
+#include <utility>
 
 #include <rte_cycles.h>
 
 #include "datapath/vhost_txq.hpp"
 
 namespace datapath {
+namespace {
+
+constexpr std::uint64_t looks_before_a_wedge = 16; // at least
+
+} // namespace
 
 void VhostTxq::choose_channel() {
     for (dpdk::DmaChannel* candidate : options_.channels) {
@@ -26,7 +32,8 @@ void VhostTxq::choose_channel() {
 }
 
 bool VhostTxq::can_use_dma() const {
-    return std::any_of(options_.channels.begin(), options_.channels.end(),
+    return options_.channels.empty() ||
+           std::any_of(options_.channels.begin(), options_.channels.end(),
                        [](const dpdk::DmaChannel* candidate) { return candidate->use->usable(); });
 }
 
@@ -36,13 +43,17 @@ void VhostTxq::let_go_of_channel() {
     }
 }
 
-bool VhostTxq::hangs() const {
-    if (ledger_.outstanding() == 0) {
+// Only time in which somebody looked counts: a process that was stopped for a while finds its copies unfinished too.
+bool VhostTxq::hangs() {
+    const std::uint64_t now = rte_rdtsc();
+    const std::uint64_t since = now - std::exchange(last_look_, now);
+    const std::uint64_t handed_back = stats_.completed + stats_.late_completions;
+    if (ledger_.outstanding() == 0 || handed_back != std::exchange(handed_back_at_look_, handed_back)) {
+        silent_ = 0;
         return false;
     }
-    const std::uint64_t since = std::max(last_completion_, ledger_.outstanding_since());
-    const std::uint64_t now = rte_rdtsc();
-    return now > since && now - since > wedge_timeout_;
+    silent_ += std::min(since, wedge_timeout_ / looks_before_a_wedge);
+    return silent_ >= wedge_timeout_;
 }
 
 void VhostTxq::watch_channel() {

@@ -196,6 +196,7 @@ def test_a_hung_device_keeps_a_thread_only_as_long_as_it_may(folder: Path) -> No
     assert figures["mempools"]["mbufs"]["available"] == figures["mempools"]["mbufs"]["size"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["fifo", "per_queue"])
 def test_a_stalled_channel_holds_up_the_other_port_with_fifo_only(folder: Path, policy: str) -> None:
     """The channel of vm0 stalls half of the time, 100 ms each; vm1 has a channel of its own."""

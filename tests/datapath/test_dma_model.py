@@ -196,6 +196,7 @@ def test_a_device_without_a_model_takes_none_while_it_runs(folder: Path) -> None
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "counter"),
     [({"error_every": 1000}, "errors_injected"), ({"hang_at_copy": 1000}, "stalls_injected")],

@@ -131,7 +131,11 @@ void remove_runtime_dir() {
     }
     std::string hint =
         options.extra_args.empty() ? "see the lines above" : "see the lines above, and check eal.extra_args";
-    if (error_number == ENOMEM) {
+    const bool no_descriptor =
+        std::any_of(lines.begin(), lines.end(), [](const auto& l) { return l.find("get fd") != std::string::npos; });
+    if (no_descriptor) { // each hugepage takes one
+        hint = "allow this process more open files: raise ulimit -n";
+    } else if (error_number == ENOMEM) {
         hint = "lower eal.memory_mb, free memory, or reserve hugepages";
     } else if (error_number == EACCES && options.hugepages) { // what EAL calls any trouble with them
         hint = "see that hugepages are free and that this user may use them, or do without";

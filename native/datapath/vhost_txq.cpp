@@ -17,6 +17,8 @@ namespace {
 
 // How long a batch waits for what is in flight when the engine is to be changed.
 constexpr unsigned engine_change_ms = 100;
+// After one that was in vain, so many times as long passes until the next.
+constexpr std::uint64_t waits_between_engine_changes = 16;
 
 } // namespace
 
@@ -143,8 +145,8 @@ bool VhostTxq::change_engine(Engine wanted) {
     const std::uint64_t start = owner_->now;
     const std::uint64_t longest = std::min(owner_->max_stall, rte_get_tsc_hz() / 1000 * engine_change_ms);
     while (ledger_.outstanding() > 0) {
-        if (poll() == 0 && owner_->now - start > longest) {
-            next_engine_change_ = owner_->now + longest;
+        if (poll() == 0 && (owner_->now - start > longest || !channel_usable())) {
+            next_engine_change_ = owner_->now + longest * waits_between_engine_changes;
             break;
         }
     }

@@ -57,11 +57,13 @@ bool VhostTxq::hangs() {
 }
 
 void VhostTxq::watch_channel() {
+    // Pairs with choose_channel(): who sees that a channel is held sees which.
+    const bool holds = holds_channel_.load(std::memory_order_acquire);
     dpdk::DmaChannel* const current = channel();
     if (current == nullptr) {
         return;
     }
-    if (holds_channel_.load(std::memory_order_acquire)) {
+    if (holds) {
         if (hangs()) {
             ++stats_.wedges;
             current->use->take_out(current->dev_id);

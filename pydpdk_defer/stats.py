@@ -28,7 +28,8 @@ __all__ = [
 class Pmd(Record):
     """A PMD thread. Cycles are TSC cycles; packets received, and handed to a port without being dropped there.
 
-    `longest_stall_us`: the longest time, since the start, that it waited for sends in progress outside its loop.
+    `longest_stall_us`: the longest time, since the start, between two turns of its loop, whatever kept it: a wait for
+    sends in progress, a lock of vhost's, the operating system.
     """
 
     levels = frozenset({"core", "longest_stall_us"})

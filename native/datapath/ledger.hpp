@@ -49,7 +49,7 @@ class Ledger {
     // batch that is complete now.
     template<typename Whole> Returned take_back(std::uint32_t packets, Whole whole) {
         Returned result;
-        while (packets > 0) {
+        while (packets > 0 && returned_ != end_) {
             Batch& batch = slots_[returned_ & mask_];
             const std::uint32_t part = std::min(packets, batch.remaining);
             packets -= part;

@@ -50,6 +50,7 @@ template<bool from_outside> void PmdThread::run_while(Request request) {
         if (owner_.now == before.now) {
             owner_.now = rte_rdtsc(); // no send and no check has read it
         }
+        owner_.longest_stall = std::max(owner_.longest_stall, owner_.now - before.now);
         if (received > 0 || finished > 0 || owner_.completions != before.completions) {
             ++stats_.busy_iterations;
             stats_.busy_cycles += owner_.now - before.now;

@@ -78,8 +78,9 @@ struct PmdStats {
     std::uint64_t rx_packets = 0;
     std::uint64_t tx_packets = 0; // handed to a port's send and not dropped there, finished or still in progress
     std::uint64_t tx_batches = 0;
-    std::uint64_t unwired_drops = 0;        // received on a port that no wire leads away from
-    std::uint64_t longest_stall_cycles = 0; // the longest wait for sends in progress outside the loop
+    std::uint64_t unwired_drops = 0; // received on a port that no wire leads away from
+    std::uint64_t longest_stall_cycles =
+        0; // the longest between two turns of the loop, whatever the thread was kept by
     defer::DeferralStats deferral;
 };
 

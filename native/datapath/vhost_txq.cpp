@@ -53,7 +53,7 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
     const int vid = lease_.vid();
     std::uint16_t taken = 0;
     Drop reason = Drop::no_guest;
-    if (wedged_.load(std::memory_order_relaxed)) [[unlikely]] {
+    if (vid >= 0 && wedged_.load(std::memory_order_relaxed)) [[unlikely]] {
         reason = Drop::dma_stopped;
     } else if (vid >= 0 && lease_.usable()) {
         const Engine wanted = wanted_engine_.load(std::memory_order_relaxed);
@@ -242,6 +242,7 @@ bool VhostTxq::drain(unsigned timeout_ms) {
     }
     const bool empty = ledger_.outstanding() == 0;
     if (!empty && channel_usable()) {
+        found_hung_.fetch_add(1, std::memory_order_relaxed);
         channel()->use->take_out(channel()->dev_id);
     }
     let_go_of_channel();
@@ -258,6 +259,7 @@ void VhostTxq::abandon() {
 void VhostTxq::publish() {
     stats_.in_flight = ledger_.in_flight();
     stats_.quarantined = ledger_.quarantined();
+    stats_.wedges = found_hung_.load(std::memory_order_relaxed);
     published_.publish(stats_);
 }
 

@@ -114,7 +114,8 @@ class VhostTxq {
     std::atomic<bool> holds_channel_{false};
     // The owner gave up what vhost still counts as in flight: this vring is of no use until a new guest comes.
     std::atomic<bool> wedged_{false};
-    std::uint64_t wedge_timeout_ = 0; // in TSC cycles
+    std::atomic<std::uint32_t> found_hung_{0}; // times, by whoever looked
+    std::uint64_t wedge_timeout_ = 0;          // in TSC cycles
     std::uint64_t last_look_ = 0;
     std::uint64_t handed_back_at_look_ = 0;
     std::uint64_t silent_ = 0; // TSC cycles in which looks found nothing handed back

@@ -36,6 +36,7 @@ class Deadline {
 
 void VhostTxq::device_ready(int vid) {
     wedged_.store(false, std::memory_order_relaxed);
+    handed_back_.store(0, std::memory_order_relaxed);
     choose_channel();
     if (channel() != nullptr && !attached_) {
         attached_ = Async::attach(vid, vring());
@@ -77,8 +78,9 @@ void VhostTxq::vring_off(int vid) {
             if (channel_in_use.use->enter()) {
                 const std::uint16_t count =
                     Async::drain_in_callback(vid, vring(), returned, Async::max_poll, channel_in_use);
-                channel_in_use.use->leave(channel_in_use.dev_id);
+                // Before the channel is let go of: once its device is stopped the owner frees all that it still misses.
                 handed_back_.fetch_add(count, std::memory_order_release);
+                channel_in_use.use->leave(channel_in_use.dev_id);
             }
             return true;
         },
@@ -116,6 +118,7 @@ void VhostTxq::wait_while(const std::function<bool()>& waiting, int vid, const c
             dpdk::log::add("DMA device " + std::to_string(channel()->dev_id) + " did not finish within " +
                            std::to_string(drain_limit_ms) + " ms for vring " + std::to_string(vring()) + " of device " +
                            std::to_string(vid) + " when " + when + ": it is taken out of use");
+            found_hung_.fetch_add(1, std::memory_order_relaxed);
             channel()->use->take_out(channel()->dev_id);
         }
         usleep(wait_step_us);

@@ -65,7 +65,7 @@ void VhostTxq::watch_channel() {
     }
     if (holds) {
         if (hangs()) {
-            ++stats_.wedges;
+            found_hung_.fetch_add(1, std::memory_order_relaxed);
             current->use->take_out(current->dev_id);
         }
         if (current->use->usable()) {

@@ -192,7 +192,7 @@ def test_a_hung_device_keeps_a_thread_only_as_long_as_it_may(folder: Path) -> No
     [pmd] = figures["pmds"]
     assert pmd["work_ring_full"] > 0
     # Between two looks at the clock the machine may take the CPU away.
-    assert bound_us <= pmd["longest_stall_us"] < bound_us + 50_000
+    assert bound_us <= pmd["longest_stall_us"] < bound_us + 150_000
     assert figures["mempools"]["mbufs"]["available"] == figures["mempools"]["mbufs"]["size"]
 
 

@@ -2,7 +2,7 @@
 """The native extension, as Python sees it. Private: use the classes of the package."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 dpdk_compiled: str
 
@@ -192,6 +192,16 @@ class VhostPort(Port):
     @property
     def disconnects(self) -> int: ...
 
+class _DeferralOptions(TypedDict):
+    policy: str
+    ring_size: int
+    attempt_limit: int
+    iteration_delay: int
+    on_full: str
+    paced: bool
+    deadline_us: int
+    max_stall_us: int
+
 class PmdThread:
     def __init__(
         self,
@@ -199,14 +209,7 @@ class PmdThread:
         core: int,
         inputs: Sequence[tuple[Port, int, int]],
         outputs: Sequence[tuple[Port, int]],
-        policy: str,
-        ring_size: int,
-        attempt_limit: int,
-        iteration_delay: int,
-        on_full: str,
-        paced: bool,
-        deadline_us: int,
-        max_stall_us: int,
+        **deferral: Unpack[_DeferralOptions],
     ) -> None: ...
     def start(self) -> None: ...
     def wind_down(self) -> None: ...
@@ -216,14 +219,7 @@ class PmdThread:
         *,
         inputs: Sequence[tuple[Port, int, int]],
         outputs: Sequence[tuple[Port, int]],
-        policy: str,
-        ring_size: int,
-        attempt_limit: int,
-        iteration_delay: int,
-        on_full: str,
-        paced: bool,
-        deadline_us: int,
-        max_stall_us: int,
+        **deferral: Unpack[_DeferralOptions],
     ) -> None: ...
     @property
     def core(self) -> int: ...

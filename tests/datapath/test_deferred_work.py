@@ -17,6 +17,15 @@ def script(folder: Path, text: str, tables: dict[str, Any]) -> Process:
     return Process(folder, "script", [sys.executable, "-c", text, json.dumps(tables)])
 
 
+def reports_after(run: Process, *guests: Guest) -> list[dict[str, Any]]:
+    """What the guests saw, once the script has run; then the datapath goes down too."""
+    run.wait_for_text("ran")
+    reports = [guest.report() for guest in guests]
+    run.tell()
+    assert run.finish() == 0, run.stderr
+    return reports
+
+
 def final_figures(run: Process) -> dict[str, Any]:
     figures: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     return figures
@@ -54,10 +63,7 @@ with pd.Datapath(topology) as dp:
 def test_other_rules_while_packets_pass_lose_none(folder: Path) -> None:
     tables = topology(folder / "vm0.sock", port__src__rate_pps=20_000)
     with script(folder, NEW_RULES, tables) as run, Guest(folder, folder / "vm0.sock", *LONG_RING) as guest:
-        run.wait_for_text("ran")
-        report = guest.report()
-        run.tell()
-        assert run.finish() == 0, run.stderr
+        [report] = reports_after(run, guest)
     figures = final_figures(run)
     assert_books_balance(figures)
     assert figures["pmds"][0]["work_deferred"] == figures["pmds"][0]["work_done"] > 1000
@@ -116,10 +122,7 @@ def test_no_item_outlives_its_port(folder: Path, policy: str) -> None:
         Guest(folder, folder / "vm0.sock", *LONG_RING) as staying,
         Guest(folder, folder / "vm1.sock", *LONG_RING, name="leaving") as leaving,
     ):
-        run.wait_for_text("ran")
-        reports = [staying.report(), leaving.report()]
-        run.tell()
-        assert run.finish() == 0, run.stderr
+        reports = reports_after(run, staying, leaving)
     figures = final_figures(run)
     assert_books_balance(figures)
     for port, report in zip(("vm0", "vm1"), reports, strict=True):
@@ -159,10 +162,7 @@ def test_what_is_given_up_stays_in_quarantine_until_the_engine_hands_it_back(fol
         deferral={"attempt_limit": 50, "max_stall_us": 10**6},
     )
     with script(folder, FORCED, tables) as run, Guest(folder, folder / "vm0.sock", *LONG_RING) as guest:
-        run.wait_for_text("ran")
-        report = guest.report()
-        run.tell()
-        assert run.finish() == 0, run.stderr
+        [report] = reports_after(run, guest)
     figures = final_figures(run)
     assert_books_balance(figures)
     txq = figures["ports"]["vm0"]["txqs"][0]

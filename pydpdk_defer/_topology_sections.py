@@ -193,8 +193,7 @@ class DeferralOptions(Section):
     `iteration_delay`: iterations that an item must be old before it is checked, 0 to 255. `paced`: an item is not
     checked before its copies can be done, by what was learned of its channel. `deadline_us`: microseconds after which
     an item in progress is forced, 0 (none) to 4294967295. `on_full`: what a send does that finds the ring full,
-    `"wait"` or `"drop"`. `max_stall_us`: the longest that a thread waits for sends in progress in one place, 1 to
-    4294967295.
+    `"wait"` or `"drop"`. `max_stall_us`: the longest that a thread waits in one turn of its loop, 1 to 1000000.
     """
 
     policy: Annotated[Literal["fifo", "per_queue"], one_of("fifo", "per_queue")] = "fifo"
@@ -204,7 +203,7 @@ class DeferralOptions(Section):
     paced: Flag = False
     deadline_us: Annotated[int, whole(0, 2**32 - 1)] = 0
     on_full: Annotated[Literal["wait", "drop"], one_of("wait", "drop")] = "wait"
-    max_stall_us: Annotated[int, whole(1, 2**32 - 1)] = 100_000
+    max_stall_us: Annotated[int, whole(1, 1_000_000)] = 100_000
 
 
 class ForwardOptions(Section):

@@ -186,6 +186,7 @@ class PythonDeferral {
         try {
             if (!was_working) {
                 clock_.refresh();
+                clock_.waited = 0;
             }
             work();
         } catch (...) {

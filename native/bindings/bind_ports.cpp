@@ -11,6 +11,7 @@
 #include "datapath/ethdev_port.hpp"
 #include "datapath/generator_port.hpp"
 #include "datapath/vhost_port.hpp"
+#include "dpdk/dma_device.hpp"
 
 namespace bindings {
 namespace {

@@ -38,7 +38,9 @@ void PmdThread::loop() {
 // `from_outside`: whether rxqs that bring packets in from outside are polled too.
 template<bool from_outside> void PmdThread::run_while(Request request) {
     while (request_.load(std::memory_order_relaxed) == request) {
-        const Owner before = owner_;
+        const std::uint64_t start = owner_.now;
+        const std::uint64_t completions = owner_.completions;
+        owner_.waited = 0;
         std::uint32_t received = 0;
         for (auto& input : work_->inputs) {
             if (from_outside || !input.from_outside) {
@@ -47,21 +49,23 @@ template<bool from_outside> void PmdThread::run_while(Request request) {
         }
         flush_shared();
         const std::uint32_t finished = work_->deferral.do_iteration();
-        if (owner_.now == before.now) {
+        if (owner_.now == start) {
             owner_.now = rte_rdtsc(); // no send and no check has read it
         }
-        owner_.longest_stall = std::max(owner_.longest_stall, owner_.now - before.now);
-        if (received > 0 || finished > 0 || owner_.completions != before.completions) {
+        if (received > 0 || finished > 0 || owner_.completions != completions) {
             ++stats_.busy_iterations;
-            stats_.busy_cycles += owner_.now - before.now;
+            stats_.busy_cycles += owner_.now - start;
         } else {
-            stats_.idle_cycles += owner_.now - before.now;
+            stats_.idle_cycles += owner_.now - start;
         }
         if (++stats_.iterations % housekeeping_iterations == 0) {
-            const std::uint64_t start = owner_.now;
-            count_stay(start, work_->deferral.quiesce());
+            const std::uint64_t turn_end = owner_.now;
+            count_stay(turn_end, work_->deferral.quiesce());
             housekeep();
+        } else if (owner_.waited >= owner_.max_stall) [[unlikely]] {
+            housekeep(); // such turns are long: a device that hangs is to be found in time
         }
+        owner_.longest_stall = std::max(owner_.longest_stall, owner_.now - start);
     }
 }
 
@@ -77,6 +81,7 @@ void PmdThread::count_stay(std::uint64_t before, const defer::Deferral::Stay& st
 // What the last flush deferred is done before any port may go.
 void PmdThread::finish_work() {
     flush_shared();
+    owner_.waited = 0;
     const std::uint64_t start = owner_.now;
     count_stay(start, work_->deferral.do_all_work());
     housekeep();

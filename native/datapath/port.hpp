@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <rte_mbuf.h>
 
@@ -15,6 +16,7 @@
 #include "datapath/time_counts.hpp"
 #include "defer/clock.hpp"
 #include "defer/work_item.hpp"
+#include "dpdk/dma_use.hpp"
 
 namespace datapath {
 
@@ -51,8 +53,9 @@ struct Sent {
 // What the owner of queues lends to them. The clock counts TSC cycles.
 struct Owner : defer::Clock {
     std::uint64_t completions = 0; // packets that engines handed back
-    std::uint64_t max_stall = 0;   // cycles that a queue may wait in one place
+    std::uint64_t max_stall = 0;   // cycles that it may wait in one turn of its loop
     std::uint64_t longest_stall = 0;
+    std::vector<dpdk::DmaHold*> dma_holds; // of its queues
 };
 
 class Port {

@@ -138,7 +138,7 @@ void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled) {
     vring_enabled_[vring] = enabled;
     const auto qid = static_cast<std::uint16_t>(vring / 2);
     if (vring % 2 == 0) {
-        enabled ? txqs_[qid].vring_on(vid) : txqs_[qid].vring_off(vid);
+        enabled ? txqs_[qid].vring_on(vid) : txqs_[qid].vring_off(vid, txqs_);
     } else {
         enabled ? rxqs_[qid].vring_on(vid) : rxqs_[qid].vring_off();
     }

@@ -25,7 +25,6 @@ constexpr std::uint64_t waits_between_engine_changes = 16;
 void VhostTxq::configure(std::uint16_t qid, Options options) {
     qid_ = qid;
     options_ = std::move(options);
-    channel_ = options_.channels.empty() ? nullptr : options_.channels.front();
     engine_ = options_.engine;
     wanted_engine_.store(engine_, std::memory_order_relaxed);
     control_side_.read = [](void*) { return rte_rdtsc(); };
@@ -38,10 +37,14 @@ void VhostTxq::acquire(Owner& owner) {
         rte_pause(); // the event thread is finishing a device in our absence: bounded
     }
     owner_ = &owner;
+    if (!options_.channels.empty()) {
+        owner.dma_holds.push_back(&hold_);
+    }
 }
 
 void VhostTxq::release() {
     publish();
+    std::erase(owner_->dma_holds, &hold_);
     owner_ = &control_side_;
     lease_.release();
 }
@@ -63,12 +66,10 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
         reason = Drop::ring_full;
         if (engine_ == Engine::cpu) {
             taken = send_by_cpu(vid, batch, bytes);
-        } else if (!channel_usable()) {
-            reason = Drop::dma_stopped;
         } else {
-            taken = send_by_dma(vid, batch, start);
-            if (taken < batch.count && rte_dma_burst_capacity(channel()->dev_id, channel()->vchan) == 0) {
-                reason = Drop::dma_ring_full;
+            taken = hold_.usable() ? send_by_dma(vid, batch, start) : std::uint16_t{0};
+            if (taken < batch.count) {
+                reason = dma_refusal();
             }
         }
     }
@@ -86,7 +87,11 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
 }
 
 std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint64_t bytes) {
-    const std::uint16_t taken = rte_vhost_enqueue_burst(vid, vring(), batch.packets, batch.count);
+    std::uint16_t taken = 0;
+    {
+        const OnTheWay on_the_way(entry_);
+        taken = rte_vhost_enqueue_burst(vid, vring(), batch.packets, batch.count);
+    }
     stats_.submitted += taken;
     stats_.completed += taken;
     stats_.bytes_cpu += bytes - batch.bytes_from(taken);
@@ -98,7 +103,11 @@ std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t now) {
     if (ledger_.full() || mbufs_.room() < batch.count) {
         return 0;
     }
-    const std::uint16_t taken = Async::submit(vid, vring(), batch.packets, batch.count, *channel());
+    std::uint16_t taken = 0;
+    {
+        const OnTheWay on_the_way(entry_);
+        taken = Async::submit(vid, vring(), batch.packets, batch.count, *hold_.channel());
+    }
     if (taken == 0) {
         return 0;
     }
@@ -106,6 +115,14 @@ std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t now) {
     mbufs_.push(batch.packets, taken);
     stats_.submitted += taken;
     return taken;
+}
+
+Drop VhostTxq::dma_refusal() const {
+    if (!hold_.usable()) {
+        return Drop::dma_stopped;
+    }
+    const dpdk::DmaChannel& channel = *hold_.channel();
+    return rte_dma_burst_capacity(channel.dev_id, channel.vchan) == 0 ? Drop::dma_ring_full : Drop::ring_full;
 }
 
 std::uint64_t VhostTxq::check_lengths(Batch& batch) {
@@ -139,18 +156,19 @@ void VhostTxq::drop_zero_length(Batch& batch) {
 // Sync and async enqueue on one vring corrupt it unless nothing is in flight in between: the batch waits, and when that
 // lasts too long the next try is left for later.
 bool VhostTxq::change_engine(Engine wanted) {
-    if ((wanted == Engine::dma && !channel_usable()) || owner_->now < next_engine_change_) {
+    if ((wanted == Engine::dma && !hold_.usable()) || owner_->now < next_engine_change_) {
         return false;
     }
     const std::uint64_t start = owner_->now;
-    const std::uint64_t longest = std::min(owner_->max_stall, rte_get_tsc_hz() / 1000 * engine_change_ms);
+    const std::uint64_t left = owner_->max_stall - std::min(owner_->waited, owner_->max_stall);
+    const std::uint64_t longest = std::min(left, rte_get_tsc_hz() / 1000 * engine_change_ms);
     while (ledger_.outstanding() > 0) {
-        if (poll() == 0 && (owner_->now - start > longest || !channel_usable())) {
+        if (poll() == 0 && (owner_->now - start > longest || !hold_.usable())) {
             next_engine_change_ = owner_->now + longest * waits_between_engine_changes;
             break;
         }
     }
-    owner_->longest_stall = std::max(owner_->longest_stall, owner_->now - start);
+    owner_->waited += owner_->now - start;
     return ledger_.outstanding() == 0;
 }
 
@@ -177,12 +195,12 @@ int VhostTxq::process_async(bool force) {
 
 std::uint32_t VhostTxq::poll() {
     const int vid = lease_.vid();
-    if (vid < 0 || ledger_.outstanding() == 0 || !channel_usable()) {
+    if (vid < 0 || ledger_.outstanding() == 0 || !hold_.usable()) {
         owner_->now = rte_rdtsc();
         return 0;
     }
     rte_mbuf* returned[Async::max_poll];
-    const std::uint16_t count = Async::poll(vid, vring(), returned, Async::max_poll, *channel());
+    const std::uint16_t count = Async::poll(vid, vring(), returned, Async::max_poll, *hold_.channel());
     if (count > 0) {
         for (std::uint16_t i = 0; i < count; ++i) {
             stats_.bytes_dma += returned[i]->pkt_len;
@@ -224,8 +242,11 @@ void VhostTxq::housekeep() {
     if (ledger_.quarantined() > 0 || lease_.asked_back()) {
         (void)poll();
     }
-    if (lease_.asked_back() && lease_.vid() >= 0 && ledger_.outstanding() == 0) {
-        lease_.let_go();
+    if (lease_.asked_back() && lease_.vid() >= 0) {
+        lost_ = ledger_.outstanding() > 0 && hold_.channel()->use->cannot_be_stopped();
+        if (ledger_.outstanding() == 0 || lost_) {
+            lease_.let_go();
+        }
     }
     publish();
 }
@@ -241,11 +262,11 @@ bool VhostTxq::drain(unsigned timeout_ms) {
         ledger_.claim_oldest();
     }
     const bool empty = ledger_.outstanding() == 0;
-    if (!empty && channel_usable()) {
+    if (!empty && hold_.usable()) {
         found_hung_.fetch_add(1, std::memory_order_relaxed);
-        channel()->use->take_out(channel()->dev_id);
+        hold_.channel()->use->take_out(hold_.channel()->dev_id);
     }
-    let_go_of_channel();
+    hold_.let_go();
     release();
     return empty;
 }

@@ -10,7 +10,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "datapath/ledger.hpp"
@@ -19,6 +20,7 @@
 #include "datapath/published.hpp"
 #include "datapath/statistics.hpp"
 #include "datapath/time_counts.hpp"
+#include "datapath/vring_entry.hpp"
 #include "datapath/vring_lease.hpp"
 #include "dpdk/vhost_async.hpp"
 
@@ -71,11 +73,13 @@ class VhostTxq {
     // The guest leaves: returns when the owner has let go of it, which is within a bounded time. No lock
     // held.
     void device_gone(int vid);
-    // The vring's lock is held.
-    void vring_off(int vid);
+    // The locks of all vrings of the guest are held, `txqs` of this port among them.
+    void vring_off(int vid, std::span<VhostTxq> txqs);
     void vring_on(int vid);
 
   private:
+    class LockedOut;
+
     // In flight is at most the vring's size; a longer ring than this only leaves part of itself unused.
     static constexpr std::uint32_t max_in_flight = 4096;
     using Async = dpdk::LibrteVhostAsync;
@@ -92,28 +96,32 @@ class VhostTxq {
     std::uint32_t poll();
     void take_back(std::uint32_t packets);
     void take_handed_back();
-    [[nodiscard]] dpdk::DmaChannel* channel() const { return channel_.load(std::memory_order_relaxed); }
-    [[nodiscard]] bool channel_usable() const {
-        return holds_channel_.load(std::memory_order_relaxed) && channel()->use->usable();
-    }
+    // Why vhost did not take all of a batch.
+    [[nodiscard]] Drop dma_refusal() const;
     // Takes the first channel that is usable; without one the CPU copies from now on.
     void choose_channel();
-    void let_go_of_channel();
     // In flight, and nothing came back for too long. To be asked again and again.
     [[nodiscard]] bool hangs();
     void watch_channel();
     // The device is stopped: what it was given is given up and freed. The vring needs a new guest.
     void give_up_in_flight();
-    void wait_while(const std::function<bool()>& waiting, int vid, const char* when);
+    // `attach`: as the vring's lock is held or not.
+    void switch_on(int vid, bool (*attach)(int, std::uint16_t));
+    // Housekeeping while nobody else owns the queue.
+    void act_for_missing_owner();
+    // The device of the channel did not finish in time.
+    void take_out_of_use(const std::string& when);
+    [[nodiscard]] bool drain_some(int vid);
     void publish();
 
     std::uint16_t qid_ = 0;
     Options options_;
-    // Changed by the event thread while no device is granted, by the owner while nothing is in flight.
-    std::atomic<dpdk::DmaChannel*> channel_{nullptr};
-    std::atomic<bool> holds_channel_{false};
+    // Another channel is taken by the event thread while no device is granted, by the owner while nothing is in flight.
+    dpdk::DmaHold hold_;
+    VringEntry entry_;
     // The owner gave up what vhost still counts as in flight: this vring is of no use until a new guest comes.
     std::atomic<bool> wedged_{false};
+    bool lost_ = false; // the owner let go of a guest though a device that cannot be stopped holds packets for it
     std::atomic<std::uint32_t> found_hung_{0}; // times, by whoever looked
     std::uint64_t wedge_timeout_ = 0;          // in TSC cycles
     std::uint64_t last_look_ = 0;

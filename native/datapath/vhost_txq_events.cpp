@@ -5,7 +5,9 @@
 // device that does not finish in time is stopped for good rather than left writing.
 #include "datapath/vhost_txq.hpp"
 
-#include <functional>
+#include <algorithm>
+#include <limits>
+#include <span>
 #include <string>
 
 #include <unistd.h>
@@ -34,95 +36,157 @@ class Deadline {
 
 } // namespace
 
-void VhostTxq::device_ready(int vid) {
-    wedged_.store(false, std::memory_order_relaxed);
-    handed_back_.store(0, std::memory_order_relaxed);
-    choose_channel();
-    if (channel() != nullptr && !attached_) {
-        attached_ = Async::attach(vid, vring());
-        if (!attached_) {
-            dpdk::log::add("vring " + std::to_string(vring()) + " of device " + std::to_string(vid) +
-                           " takes no asynchronous copies");
-            let_go_of_channel();
-            return;
+// The owners of a guest's txqs, as its event thread finds them while it holds the locks of all its vrings.
+class VhostTxq::LockedOut {
+  public:
+    explicit LockedOut(std::span<VhostTxq> txqs)
+        : txqs_(txqs) {}
+
+    // Has one of them waited for a lock for as long as it may wait?
+    [[nodiscard]] bool too_long() {
+        std::uint64_t patience = std::numeric_limits<std::uint64_t>::max();
+        bool waits = false;
+        for_each([&](const Owner& owner) {
+            patience = std::min(patience, owner.max_stall);
+            waits = true;
+        });
+        const std::uint64_t now = rte_rdtsc();
+        if (!waits) {
+            since_ = now;
+        }
+        return waits && now - since_ >= patience;
+    }
+    // In their place, as they cannot.
+    void let_go_of(const dpdk::DmaUse& device) {
+        for_each([&](const Owner& owner) {
+            for (dpdk::DmaHold* hold : owner.dma_holds) {
+                if (hold->held() && hold->channel()->use == &device) {
+                    hold->let_go();
+                }
+            }
+        });
+    }
+
+  private:
+    template<typename Action> void for_each(Action action) {
+        for (VhostTxq& txq : txqs_) {
+            if (txq.entry_.keep()) {
+                action(*txq.owner_);
+                txq.entry_.let_go();
+            }
         }
     }
-    lease_.resume();
-    lease_.grant(vid);
+
+    std::span<VhostTxq> txqs_;
+    std::uint64_t since_ = rte_rdtsc();
+};
+
+void VhostTxq::device_ready(int vid) {
+    switch_on(vid, Async::attach);
 }
 
 void VhostTxq::device_gone(int vid) {
     lease_.ask_back();
-    wait_while([this] { return !lease_.is_back(); }, vid, "its guest left");
+    const Deadline in_time(drain_limit_ms);
+    const Deadline at_all(2 * drain_limit_ms);
+    for (bool told = false; !lease_.is_back(); usleep(wait_step_us)) {
+        act_for_missing_owner();
+        if (in_time.passed()) {
+            take_out_of_use("when its guest left");
+        }
+        if (at_all.passed() && !told) {
+            told = true;
+            dpdk::log::add("vring " + std::to_string(vring()) + " of device " + std::to_string(vid) +
+                           ": its guest left, and its PMD thread has not let go of it yet; waiting on");
+        }
+    }
     if (attached_) {
         attached_ = false;
         (void)Async::detach(vid, vring());
     }
-    let_go_of_channel();
+    hold_.let_go();
 }
 
-void VhostTxq::vring_off(int vid) {
+void VhostTxq::vring_off(int vid, std::span<VhostTxq> txqs) {
     lease_.pause();
     if (!attached_) {
         return;
     }
-    rte_mbuf* returned[Async::max_poll];
-    wait_while(
-        [&] {
-            if (wedged_.load(std::memory_order_acquire) || Async::in_flight_in_callback(vid, vring()) <= 0) {
-                return false;
-            }
-            // The lock keeps the owner out of this vring; the channel, which other vrings of the owner use
-            // meanwhile, is guarded by librte_vhost itself in every release from 22.11 to 26.07.
-            dpdk::DmaChannel& channel_in_use = *channel();
-            if (channel_in_use.use->enter()) {
-                const std::uint16_t count =
-                    Async::drain_in_callback(vid, vring(), returned, Async::max_poll, channel_in_use);
-                // Before the channel is let go of: once its device is stopped the owner frees all that it still misses.
-                handed_back_.fetch_add(count, std::memory_order_release);
-                channel_in_use.use->leave(channel_in_use.dev_id);
-            }
-            return true;
-        },
-        vid, "its vring was switched off");
+    const Deadline in_time(drain_limit_ms);
+    LockedOut locked_out(txqs);
+    for (; drain_some(vid); usleep(wait_step_us)) {
+        act_for_missing_owner();
+        if (in_time.passed()) {
+            take_out_of_use("when its vring was switched off");
+        } else if (locked_out.too_long()) {
+            take_out_of_use("when its vring was switched off, and a PMD thread has to go on");
+        }
+        if (const dpdk::DmaUse& device = *hold_.channel()->use; !device.usable()) {
+            locked_out.let_go_of(device);
+        }
+    }
     if (Async::detach_in_callback(vid, vring())) {
         attached_ = false;
     }
 }
 
 void VhostTxq::vring_on(int vid) {
-    if (channel() != nullptr && !attached_) {
-        attached_ = Async::attach_in_callback(vid, vring());
+    switch_on(vid, Async::attach_in_callback);
+}
+
+void VhostTxq::switch_on(int vid, bool (*attach)(int, std::uint16_t)) {
+    if (!options_.channels.empty() && !attached_) {
+        attached_ = attach(vid, vring());
         if (!attached_) {
+            dpdk::log::add("vring " + std::to_string(vring()) + " of device " + std::to_string(vid) +
+                           " takes no asynchronous copies");
             return;
         }
     }
     lease_.resume();
     if (lease_.is_back()) {
+        wedged_.store(lost_, std::memory_order_relaxed);
+        handed_back_.store(0, std::memory_order_relaxed);
         choose_channel();
         lease_.grant(vid);
     }
 }
 
-// Takes the place of an owner that is missing. When the DMA device does not finish in time it is taken out of use, so
-// that it is stopped before the guest's memory goes away under it.
-void VhostTxq::wait_while(const std::function<bool()>& waiting, int vid, const char* when) {
-    const Deadline in_time(drain_limit_ms);
-    const Deadline at_all(2 * drain_limit_ms);
-    while (waiting() && !at_all.passed()) {
-        if (lease_.try_acquire()) {
-            housekeep();
-            lease_.release();
-        }
-        if (in_time.passed() && channel() != nullptr && channel()->use->usable()) {
-            dpdk::log::add("DMA device " + std::to_string(channel()->dev_id) + " did not finish within " +
-                           std::to_string(drain_limit_ms) + " ms for vring " + std::to_string(vring()) + " of device " +
-                           std::to_string(vid) + " when " + when + ": it is taken out of use");
-            found_hung_.fetch_add(1, std::memory_order_relaxed);
-            channel()->use->take_out(channel()->dev_id);
-        }
-        usleep(wait_step_us);
+// The vring's lock keeps the owner out of it; the channel, which other vrings of the owner use meanwhile, is guarded by
+// librte_vhost itself in every release from 22.11 to 26.07. False: nothing is in flight, or the device will write no
+// more of it, or cannot be kept from it.
+bool VhostTxq::drain_some(int vid) {
+    if (Async::in_flight_in_callback(vid, vring()) <= 0) {
+        return false;
     }
+    const dpdk::DmaChannel& channel = *hold_.channel();
+    if (channel.use->enter()) {
+        rte_mbuf* returned[Async::max_poll];
+        const std::uint16_t count = Async::drain_in_callback(vid, vring(), returned, Async::max_poll, channel);
+        // Before the channel is let go of: once its device is stopped the owner frees all that it still misses.
+        handed_back_.fetch_add(count, std::memory_order_release);
+        channel.use->leave(channel.dev_id);
+    }
+    return !channel.use->stopped() && !channel.use->cannot_be_stopped();
+}
+
+void VhostTxq::act_for_missing_owner() {
+    if (lease_.try_acquire()) {
+        housekeep();
+        lease_.release();
+    }
+}
+
+void VhostTxq::take_out_of_use(const std::string& when) {
+    const dpdk::DmaChannel* const channel = hold_.channel();
+    if (channel == nullptr || !channel->use->usable()) {
+        return;
+    }
+    dpdk::log::add("DMA device " + std::to_string(channel->dev_id) + " did not finish in time for vring " +
+                   std::to_string(vring()) + " of device " + std::to_string(lease_.vid()) + ' ' + when +
+                   ": it is taken out of use");
+    found_hung_.fetch_add(1, std::memory_order_relaxed);
+    channel->use->take_out(channel->dev_id);
 }
 
 } // namespace datapath

@@ -20,9 +20,7 @@ constexpr std::uint64_t looks_before_a_wedge = 16; // at least
 
 void VhostTxq::choose_channel() {
     for (dpdk::DmaChannel* candidate : options_.channels) {
-        if (candidate->use->enter()) {
-            channel_.store(candidate, std::memory_order_relaxed);
-            holds_channel_.store(true, std::memory_order_release);
+        if (hold_.take(*candidate)) {
             return;
         }
     }
@@ -35,12 +33,6 @@ bool VhostTxq::can_use_dma() const {
     return options_.channels.empty() ||
            std::any_of(options_.channels.begin(), options_.channels.end(),
                        [](const dpdk::DmaChannel* candidate) { return candidate->use->usable(); });
-}
-
-void VhostTxq::let_go_of_channel() {
-    if (holds_channel_.exchange(false, std::memory_order_acq_rel)) {
-        channel()->use->leave(channel()->dev_id);
-    }
 }
 
 // Only time in which somebody looked counts: a process that was stopped for a while finds its copies unfinished too.
@@ -57,26 +49,21 @@ bool VhostTxq::hangs() {
 }
 
 void VhostTxq::watch_channel() {
-    // Pairs with choose_channel(): who sees that a channel is held sees which.
-    const bool holds = holds_channel_.load(std::memory_order_acquire);
-    dpdk::DmaChannel* const current = channel();
-    if (current == nullptr) {
-        return;
-    }
-    if (holds) {
+    if (hold_.held()) {
+        const dpdk::DmaChannel& channel = *hold_.channel();
         if (hangs()) {
             found_hung_.fetch_add(1, std::memory_order_relaxed);
-            current->use->take_out(current->dev_id);
+            channel.use->take_out(channel.dev_id);
         }
-        if (current->use->usable()) {
+        if (channel.use->usable()) {
             return;
         }
-        let_go_of_channel();
+        hold_.let_go();
         if (ledger_.outstanding() == 0) {
             choose_channel();
         }
     }
-    if (ledger_.outstanding() > 0 && current->use->stopped()) {
+    if (ledger_.outstanding() > 0 && hold_.channel()->use->stopped()) {
         wedged_.store(true, std::memory_order_release);
         give_up_in_flight();
     }

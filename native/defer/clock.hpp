@@ -13,6 +13,8 @@ struct Clock {
     // Only where the thread waits. A clock without it stands still there, and no bound in time holds.
     std::uint64_t (*read)(void* context) = nullptr;
     void* context = nullptr;
+    // Ticks that the thread has waited since it was last in its loop. Who has a loop sets it back in each turn.
+    std::uint64_t waited = 0;
 
     std::uint64_t refresh() {
         if (read != nullptr) {

@@ -28,12 +28,17 @@ class Deferral::StayTimer {
   public:
     explicit StayTimer(Deferral& engine)
         : engine_(engine)
-        , start_(engine.clock_.refresh()) {}
-    ~StayTimer() { engine_.longest_stall_ = std::max(engine_.longest_stall_, engine_.clock_.now - start_); }
+        , start_(engine.clock_.refresh())
+        , patience_(engine.max_stall_ - std::min(engine.max_stall_, engine.clock_.waited)) {}
+    ~StayTimer() {
+        const std::uint64_t stay = engine_.clock_.now - start_;
+        engine_.clock_.waited += stay;
+        engine_.longest_stall_ = std::max(engine_.longest_stall_, stay);
+    }
     StayTimer(const StayTimer&) = delete;
     StayTimer& operator=(const StayTimer&) = delete;
 
-    [[nodiscard]] bool too_long() const { return engine_.clock_.now - start_ >= engine_.max_stall_; }
+    [[nodiscard]] bool too_long() const { return engine_.clock_.now - start_ >= patience_; }
     void waited(std::uint64_t since) { stay_.waiting_ticks += engine_.clock_.now - since; }
     void left(std::uint32_t items) { stay_.left += items; }
     [[nodiscard]] const Stay& stay() const { return stay_; }
@@ -41,6 +46,7 @@ class Deferral::StayTimer {
   private:
     Deferral& engine_;
     std::uint64_t start_;
+    std::uint64_t patience_;
     Stay stay_;
 };
 

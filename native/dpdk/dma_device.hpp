@@ -15,13 +15,6 @@
 
 namespace dpdk {
 
-// One virtual channel of a DMA device. One owner thread submits to it and polls it.
-struct DmaChannel {
-    std::int16_t dev_id = -1;
-    std::uint16_t vchan = 0;
-    DmaUse* use = nullptr; // the device's
-};
-
 struct DmaStats {
     std::uint64_t submitted = 0;
     std::uint64_t completed = 0;

@@ -12,7 +12,7 @@
 #include <rte_mbuf.h>
 #include <rte_vhost_async.h>
 
-#include "dpdk/dma_device.hpp"
+#include "dpdk/dma_use.hpp"
 
 namespace dpdk {
 

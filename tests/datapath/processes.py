@@ -271,3 +271,9 @@ def txq_sum(figures: Mapping[str, Any], port: str, field: str) -> int:
 def dropped(figures: Mapping[str, Any], port: str) -> int:
     """Packets that a port dropped, for whatever reason."""
     return sum(sum(txq["drops"].values()) for txq in figures["ports"][port]["txqs"])
+
+
+def assert_intact(report: Mapping[str, Any]) -> None:
+    """What a verifying guest received it received once, whole and in order, and it was something."""
+    assert report["received"] > 0
+    assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates", "foreign")] == [0, 0, 0, 0], report

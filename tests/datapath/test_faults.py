@@ -3,15 +3,13 @@
 
 import json
 import sys
-import time
 from itertools import combinations, cycle
 from pathlib import Path
-from signal import SIGCONT, SIGSTOP
 from typing import Any
 
 import pytest
 from delivery import LONG_RING, MIX
-from processes import Guest, Process, Run, assert_books_balance, topology, txq_sum
+from processes import Guest, Process, assert_books_balance, assert_intact, topology, txq_sum
 
 pytestmark = pytest.mark.slow
 
@@ -52,11 +50,6 @@ def task(folder: Path, models: list[dict[str, Any]], policy: str, seconds: float
 
 def results(run: Process) -> list[dict[str, Any]]:
     return [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
-
-
-def assert_intact(report: dict[str, Any]) -> None:
-    assert report["received"] > 0
-    assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates", "foreign")] == [0, 0, 0, 0], report
 
 
 def assert_told(model: dict[str, Any], figures: dict[str, Any]) -> None:
@@ -159,46 +152,3 @@ PAIRS_FOR_GOOD = [(fault, with_it) for fault in FOR_GOOD for with_it in (None, *
 )
 def test_faults_for_good_with_a_minute_around(folder: Path, fault: str, with_it: str | None, policy: str) -> None:
     survive_fault(folder, fault, with_it, policy, A_MINUTE)
-
-
-def test_two_ports_on_a_device_that_hangs(folder: Path) -> None:
-    tables = topology(folder / "vm0.sock", dma__copier__model={"hang_at_copy": 10_000})
-    source = {"kind": "generator", "frame_size": 1500, "rate_pps": 20_000}
-    port = {**tables["port"]["vm0"], "wedge_timeout_ms": WEDGE_TIMEOUT_MS}
-    tables["port"] = {"src0": source, "src1": source}
-    tables["port"] |= {name: {**port, "socket": str(folder / f"{name}.sock")} for name in ("vm0", "vm1")}
-    tables["pmd"] = [{**tables["pmd"][0], "rxqs": ["src0:0", "src1:0"]}]
-    tables["forward"] = {"wires": [["src0", "vm0"], ["src1", "vm1"]]}
-    tables["deferral"] = {"attempt_limit": 2**31, "max_stall_us": MAX_STALL_US}
-    with (
-        Run(folder, tables, "--duration", "3", "--wait-guest", "60") as run,
-        Guest(folder, folder / "vm0.sock", *LONG_RING) as one,
-        Guest(folder, folder / "vm1.sock", *LONG_RING, name="other") as other,
-    ):
-        assert run.finish() == 1, run.stderr
-        reports = [one.report(), other.report()]
-    assert "warning: dma copier: dma_skeleton0 hands no copies back and is out of use" in run.stderr
-    figures = json.loads(run.json_path.read_text())
-    assert len(figures.pop("faults")) == 1
-    assert_books_balance(figures | {"faults": []})
-    for name, report in zip(("vm0", "vm1"), reports, strict=True):
-        assert_intact(report)
-        assert txq_sum(figures, name, "given_up") > 0
-    assert 1 <= txq_sum(figures, "vm0", "wedges") + txq_sum(figures, "vm1", "wedges") <= 2
-
-
-def test_a_process_that_was_stopped_for_a_while_takes_no_device_for_hung(folder: Path) -> None:
-    tables = topology(folder / "vm0.sock", port__src__rate_pps=20_000, port__vm0__wedge_timeout_ms=200)
-    with (
-        Run(folder, tables, "--duration", "4", "--wait-guest", "60", "--interval", "0.2") as run,
-        Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
-    ):
-        run.wait_for_text("s  in")
-        for _ in range(3):
-            run.signal(SIGSTOP)
-            time.sleep(0.5)
-            run.signal(SIGCONT)
-            time.sleep(0.2)
-        figures = run.result()
-        assert_intact(guest.report())
-    assert txq_sum(figures, "vm0", "wedges") == 0

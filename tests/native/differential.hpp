@@ -98,6 +98,7 @@ template<typename Engine> class Side {
     }
     [[nodiscard]] std::size_t queues() const { return queues_.size(); }
     void pass(std::uint64_t ticks) { clock_.now += ticks; }
+    void begin_turn() { clock_.waited = 0; }
     Engine& engine() { return engine_; }
     std::vector<SeenCall>& calls() { return calls_; }
     [[nodiscard]] std::uint64_t now() const { return clock_.now; }
@@ -205,7 +206,10 @@ class Differential {
         case 8:
         case 9:
             for (int count = 1 + (code >> 4); count > 0; --count) {
-                both([](auto& side) { return side.engine().do_iteration(); });
+                both([](auto& side) {
+                    side.begin_turn();
+                    return side.engine().do_iteration();
+                });
             }
             break;
         case 10:

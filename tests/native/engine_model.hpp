@@ -118,7 +118,7 @@ class EngineModel {
         }
         const std::uint64_t start = clock_.refresh();
         const std::uint32_t left = work_in_turn(0);
-        longest_stall_ = std::max(longest_stall_, clock_.now - start);
+        count_stay(clock_.now - start);
         return {.left = left};
     }
     std::uint32_t do_iteration() {
@@ -156,11 +156,17 @@ class EngineModel {
         return !rests;
     }
 
-    // A wait reads the clock at its start, and after each step that brought nothing.
+    void count_stay(std::uint64_t ticks) {
+        longest_stall_ = std::max(longest_stall_, ticks);
+        clock_.waited += ticks;
+    }
+    // A wait reads the clock at its start, and after each step that brought nothing. All waits of a turn add up.
     template<typename More, typename Next> defer::Deferral::Stay stay(More more, Next next, bool forces) {
         defer::Deferral::Stay result;
         const std::uint64_t start = clock_.refresh();
-        const auto too_long = [&] { return clock_.now - start >= limit(config_.max_stall_us); };
+        const std::uint64_t bound = limit(config_.max_stall_us);
+        const std::uint64_t patience = bound - std::min(bound, clock_.waited);
+        const auto too_long = [&] { return clock_.now - start >= patience; };
         while (more() && (forces || !too_long())) {
             Ring& ring = next();
             const std::uint64_t before = clock_.now;
@@ -174,7 +180,7 @@ class EngineModel {
                 result.waiting_ticks += clock_.now - before;
             }
         }
-        longest_stall_ = std::max(longest_stall_, clock_.now - start);
+        count_stay(clock_.now - start);
         return result;
     }
 

@@ -10,12 +10,15 @@
 
 #include "datapath/published.hpp"
 #include "datapath/time_counts.hpp"
+#include "datapath/vring_entry.hpp"
 #include "datapath/vring_lease.hpp"
 
 namespace {
 
+using datapath::OnTheWay;
 using datapath::Published;
 using datapath::TimeCounts;
+using datapath::VringEntry;
 using datapath::VringLease;
 
 struct Figures {
@@ -158,6 +161,37 @@ TEST(VringLease, GoesToWhoeverComesWhileNobodyOwnsIt) {
         thread.join();
     }
     EXPECT_EQ(ledger, 3000U);
+}
+
+TEST(VringEntry, WhoIsKeptOnItsWayLeavesItsThingsToTheKeeper) {
+    constexpr std::uint64_t rounds = 2'000;
+    VringEntry entry;
+    std::uint64_t owners = 0; // plain: its owner's while outside, the keeper's while it keeps it
+    std::atomic<bool> done{false};
+    std::thread owner([&] {
+        while (!done) {
+            {
+                const OnTheWay on_the_way(entry);
+                std::this_thread::yield();
+            }
+            ++owners;
+        }
+    });
+    for (std::uint64_t kept = 0; kept < rounds;) {
+        if (!entry.keep()) {
+            std::this_thread::yield();
+            continue;
+        }
+        ++kept;
+        const std::uint64_t before = owners;
+        std::this_thread::yield();
+        ASSERT_EQ(owners, before);
+        ++owners;
+        entry.let_go();
+    }
+    done = true;
+    owner.join();
+    EXPECT_FALSE(entry.keep());
 }
 
 } // namespace

@@ -88,14 +88,34 @@ TEST_P(ByTheClock, NoWaitIsLongerThanMaxStall) {
         const auto queue = add_queue(engine);
         stuck.takes = 300;
         for (int i = 0; i < 10; ++i) {
+            world.clock.waited = 0;
             EXPECT_TRUE(defer_send(engine, queue, stuck, 64));
         }
         EXPECT_EQ(engine.stats().work_dropped, 7U);
+        world.clock.waited = 0;
         const auto stay = engine.do_all_work();
         EXPECT_EQ(stay.left, 3U);
         EXPECT_GT(stay.waiting_ticks, 19'000U);
         EXPECT_GE(engine.longest_stall_ticks(), 20'000U);
         EXPECT_LE(engine.longest_stall_ticks(), 20'000U + 340 + 3 * 300);
+    }
+}
+
+TEST_P(ByTheClock, AllWaitsOfATurnTogetherAreNoLonger) {
+    world.let_time_pass(40);
+    Deferral engine({.policy = GetParam(), .ring_size = 4, .attempt_limit = unlimited, .max_stall_us = 20},
+                    world.clock);
+    const auto queue = add_queue(engine);
+    const auto other = add_queue(engine);
+    for (int turn = 1; turn <= 3; ++turn) {
+        const auto start = world.clock.refresh();
+        world.clock.waited = 0;
+        for (int i = 0; i < 5; ++i) {
+            EXPECT_TRUE(defer_send(engine, queue, stuck));
+            EXPECT_TRUE(defer_send(engine, other, stuck));
+        }
+        (void)engine.quiesce();
+        EXPECT_LE(world.clock.refresh() - start, 20'000U + 20 * 40) << turn;
     }
 }
 

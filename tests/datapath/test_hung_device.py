@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A DMA device that hands nothing back any more, and what happens around it meanwhile."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP
+from typing import Any
+
+import pytest
+from delivery import LONG_RING
+from processes import SHARED_CORE, Guest, Process, Run, assert_books_balance, assert_intact, topology, txq_sum
+
+pytestmark = pytest.mark.slow
+
+MAX_STALL_US = 50_000
+# A thread that waits looks at the clock between two checks; the machine may take its CPU away there.
+LATE_MS = 150
+HANG_AT_COPY = 20_000
+WEDGE_TIMEOUT_MS = 700
+NEVER_MS = 60_000  # a watchdog that does not come first
+
+
+def watched(folder: Path, **changes: Any) -> Process:
+    """vm0 with a device that hangs, from a thread that sends to vm1 by CPU as well, both at full rate."""
+    tables = topology(folder / "vm0.sock", dma__copier__model={"hang_at_copy": HANG_AT_COPY})
+    queues = changes.pop("queues", 1)
+    source = {"kind": "generator", "frame_size": 1500, "rate_pps": 0}
+    vm0 = {**tables["port"]["vm0"], "wedge_timeout_ms": NEVER_MS, "queues": queues, **changes.pop("vm0", {})}
+    vm1 = {"kind": "vhost", "socket": str(folder / "vm1.sock"), **changes.pop("vm1", {})}
+    tables["port"] = {"src0": source | {"queues": queues}, "src1": source, "vm0": vm0, "vm1": vm1}
+    tables["pmd"] = [{**tables["pmd"][0], "rxqs": [*(f"src0:{qid}" for qid in range(queues)), "src1:0"]}]
+    tables["forward"] = {"wires": [["src0", "vm0"], ["src1", "vm1"]]}
+    tables["deferral"] = {"attempt_limit": 2**31, "max_stall_us": MAX_STALL_US, **changes.pop("deferral", {})}
+    tables["dma"] |= changes.pop("dma", {})
+    assert not changes
+    script = Path(__file__).with_name("watched_datapath.py")
+    return Process(folder, "watched", [sys.executable, str(script), json.dumps(tables)])
+
+
+def end(run: Process) -> dict[str, Any]:
+    """Its figures; the thread was never away from its loop for longer than it may, as seen from in- and outside."""
+    run.tell("end")
+    assert run.finish() == 0, run.stderr
+    figures: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    assert_books_balance(figures | {"faults": []})
+    assert figures["pmds"][0]["longest_stall_us"] < MAX_STALL_US + 1000 * LATE_MS
+    assert figures["longest_gap_ms"] < MAX_STALL_US / 1000 + LATE_MS
+    return figures
+
+
+@pytest.mark.parametrize("policy", ["fifo", "per_queue"])
+@pytest.mark.parametrize("queues", [1, 2])
+def test_a_guest_that_leaves_before_the_device_is_found_hung(folder: Path, queues: int, policy: str) -> None:
+    """With two queues the thread surely runs into the lock that vhost holds while it switches the first one off."""
+    both = ("--queues", str(queues))
+    with (
+        watched(folder, queues=queues, deferral={"policy": policy}) as run,
+        Guest(folder, folder / "vm0.sock", *both, role="sink") as leaving,
+        Guest(folder, folder / "vm1.sock", role="sink", name="other") as other,
+    ):
+        run.wait_for_text("traffic flows")
+        time.sleep(1)
+        leaving.report()
+        with Guest(folder, folder / "vm0.sock", *both, role="sink", name="next") as following:
+            following.wait_ready()
+            time.sleep(1)
+            figures = end(run)
+            reports = [following.report(), other.report()]
+    assert txq_sum(figures, "vm0", "wedges") == 1
+    assert txq_sum(figures, "vm0", "given_up") > 0
+    for txq in figures["ports"]["vm0"]["txqs"]:
+        assert txq["bytes_by_engine"]["cpu"] > 0  # of the next guest
+    assert len(figures["faults"]) == 1
+    assert [report["received"] > 0 for report in reports] == [True, True]
+
+
+def test_guests_killed_while_the_device_hangs(folder: Path) -> None:
+    with (
+        watched(folder) as run,
+        Guest(folder, folder / "vm1.sock", role="sink", name="other") as other,
+        Guest(folder, folder / "vm0.sock", role="sink") as first,
+    ):
+        run.wait_for_text("traffic flows")
+        time.sleep(1)
+        first.finish(SIGKILL)
+        for number in range(3):
+            with Guest(folder, folder / "vm0.sock", role="sink", name=f"next{number}") as guest:
+                guest.wait_ready()
+                time.sleep(0.2)
+                guest.finish(SIGKILL)
+        figures = end(run)
+        assert other.report()["received"] > 0
+    assert figures["ports"]["vm0"]["guest_connects"] == 4
+    assert txq_sum(figures, "vm0", "wedges") == 1
+
+
+def test_other_rules_while_the_device_hangs(folder: Path) -> None:
+    with (
+        watched(folder) as run,
+        Guest(folder, folder / "vm0.sock", role="sink"),
+        Guest(folder, folder / "vm1.sock", role="sink", name="other"),
+    ):
+        run.wait_for_text("traffic flows")
+        time.sleep(1)
+        for policy in ("per_queue", "fifo"):
+            rules = {"attempt_limit": 2**31, "max_stall_us": MAX_STALL_US, "policy": policy}
+            before = time.monotonic()
+            run.tell(json.dumps(rules))
+            run.wait_for_text("goes on")
+            assert time.monotonic() - before < 5
+        figures = end(run)
+    assert txq_sum(figures, "vm0", "given_up") > 0
+    assert figures["pmds"][0]["work_dropped"] > 0
+
+
+def test_a_spare_device_takes_over(folder: Path) -> None:
+    spare = {"spare": {"device": f"dma_skeleton1,lcore={SHARED_CORE}", "ring_size": 1024}}
+    with (
+        watched(folder, dma=spare, vm0={"dma": ["copier", "spare"], "wedge_timeout_ms": WEDGE_TIMEOUT_MS}) as run,
+        Guest(folder, folder / "vm1.sock", role="sink", name="other"),
+    ):
+        with Guest(folder, folder / "vm0.sock", role="sink") as guest:
+            run.wait_for_text("traffic flows")
+            time.sleep(1 + 2 * WEDGE_TIMEOUT_MS / 1000)
+            guest.report()
+        with Guest(folder, folder / "vm0.sock", role="sink", name="next") as guest:
+            guest.wait_ready()
+            time.sleep(1)
+            figures = end(run)
+            assert guest.report()["received"] > 0
+    txq = figures["ports"]["vm0"]["txqs"][0]
+    assert figures["ports"]["vm0"]["copy"] == "dma"
+    assert txq["bytes_by_engine"]["cpu"] == 0
+    assert figures["dma"]["copier"]["out_of_use"]
+    assert figures["dma"]["spare"]["completed"] > 0
+    assert len(figures["faults"]) == 1
+
+
+def test_the_end_of_a_run_whose_device_hangs(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", dma__copier__model={"hang_at_copy": HANG_AT_COPY}, port__src__rate_pps=0)
+    with Run(folder, tables, "--wait-guest", "60") as run, Guest(folder, folder / "vm0.sock", role="sink"):
+        run.wait_for_text("s  in")
+        before = time.monotonic()
+        assert run.finish(SIGINT) == 1
+        assert time.monotonic() - before < 20
+    assert "error: dma copier: dma_skeleton0 did not finish a copy in time" in run.stderr
+    figures = json.loads(run.json_path.read_text())
+    assert len(figures["faults"]) == 1
+    assert_books_balance(figures | {"faults": []})
+
+
+def test_two_ports_on_a_device_that_hangs(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", dma__copier__model={"hang_at_copy": 10_000})
+    source = {"kind": "generator", "frame_size": 1500, "rate_pps": 20_000}
+    port = {**tables["port"]["vm0"], "wedge_timeout_ms": WEDGE_TIMEOUT_MS}
+    tables["port"] = {"src0": source, "src1": source}
+    tables["port"] |= {name: {**port, "socket": str(folder / f"{name}.sock")} for name in ("vm0", "vm1")}
+    tables["pmd"] = [{**tables["pmd"][0], "rxqs": ["src0:0", "src1:0"]}]
+    tables["forward"] = {"wires": [["src0", "vm0"], ["src1", "vm1"]]}
+    tables["deferral"] = {"attempt_limit": 2**31, "max_stall_us": MAX_STALL_US}
+    with (
+        Run(folder, tables, "--duration", "3", "--wait-guest", "60") as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING) as one,
+        Guest(folder, folder / "vm1.sock", *LONG_RING, name="other") as other,
+    ):
+        assert run.finish() == 1, run.stderr
+        reports = [one.report(), other.report()]
+    assert "warning: dma copier: dma_skeleton0 hands no copies back and is out of use" in run.stderr
+    figures = json.loads(run.json_path.read_text())
+    assert len(figures.pop("faults")) == 1
+    assert_books_balance(figures | {"faults": []})
+    for name, report in zip(("vm0", "vm1"), reports, strict=True):
+        assert_intact(report)
+        assert txq_sum(figures, name, "given_up") > 0
+    assert 1 <= txq_sum(figures, "vm0", "wedges") + txq_sum(figures, "vm1", "wedges") <= 2
+
+
+def test_a_process_that_was_stopped_for_a_while_takes_no_device_for_hung(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", port__src__rate_pps=20_000, port__vm0__wedge_timeout_ms=200)
+    with (
+        Run(folder, tables, "--duration", "4", "--wait-guest", "60", "--interval", "0.2") as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
+    ):
+        run.wait_for_text("s  in")
+        for _ in range(3):
+            run.signal(SIGSTOP)
+            time.sleep(0.5)
+            run.signal(SIGCONT)
+            time.sleep(0.2)
+        figures = run.result()
+        assert_intact(guest.report())
+    assert txq_sum(figures, "vm0", "wedges") == 0

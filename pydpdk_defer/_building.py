@@ -2,7 +2,7 @@
 """Builds the parts of a datapath from a topology, in the order in which each needs the ones before it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,9 @@ from pydpdk_defer import _native
 from pydpdk_defer._frame_sizes import schedule
 from pydpdk_defer.errors import EalError
 from pydpdk_defer.plan import Plan, PmdPlan, make_plan
-from pydpdk_defer.topology import DeferralOptions, EthdevPort, GeneratorPort, Topology, VhostPort
+from pydpdk_defer.topology import EthdevPort, GeneratorPort, Port, Topology, VhostPort
 
-__all__ = ["Parts", "build"]
+__all__ = ["Parts", "add_ports", "build", "set_sinks"]
 
 _MBUFS_IN_CACHE = 512  # of one thread, at most
 _MBUFS_IN_FLIGHT = 1024  # of one vhost txq: a vring of the usual sizes, full
@@ -28,12 +28,15 @@ class Parts:
     dma: dict[str, _native.DmaDevice] = field(default_factory=dict)
     models: dict[str, _native.DmaModel] = field(default_factory=dict)  # of the modelled ones of dma
     ports: dict[str, _native.Port] = field(default_factory=dict)
-    pmds: list[_native.PmdThread] = field(default_factory=list)
-    plan: Plan | None = None
+    pool_of: dict[str, _native.Mempool] = field(default_factory=dict)  # by port
+    pmds: dict[int, _native.PmdThread] = field(default_factory=dict)  # by core
+    plan: Plan = field(default_factory=lambda: Plan({}, {}))
+    streams: int = 0  # of generators so far: each queue makes one of its own
 
-    def start_traffic(self, packets: int) -> None:
-        """Open the sources."""
-        for port in self.ports.values():
+    def start_traffic(self, packets: int, ports: Iterable[str]) -> None:
+        """Open the sources among these ports."""
+        for name in ports:
+            port = self.ports[name]
             if isinstance(port, _native.GeneratorPort):
                 port.start_traffic(packets)
             elif isinstance(port, _native.EthdevPort):
@@ -45,24 +48,31 @@ class Parts:
             if isinstance(port, _native.GeneratorPort | _native.EthdevPort):
                 port.stop_traffic()
 
+    def forget_port(self, name: str) -> None:
+        """Let go of a port that is closed."""
+        del self.ports[name], self.pool_of[name]
+
     def finished(self, received: int, packets: int) -> bool:
         """Have all generators made their frames; without one, were so many packets received?"""
         generators = [port for port in self.ports.values() if isinstance(port, _native.GeneratorPort)]
         return all(port.finished for port in generators) if generators else received >= packets
 
+    def plan_for(self, topology: Topology) -> Plan:
+        """The plan of a topology that has these DMA devices."""
+        return make_plan(topology, {name: device.channels for name, device in self.dma.items()})
+
     def queues_of(self, pmd: PmdPlan) -> dict[str, Any]:
         """A thread's queues as the native side takes them."""
         return {
-            "inputs": [(self.ports[port], qid, output) for port, qid, output in pmd.inputs],
-            "outputs": [(self.ports[port], qid) for port, qid in pmd.outputs],
+            "outputs": [
+                (self.ports[output.port], output.qid, [(self.dma[c.dma], c.index) for c in output.channels])
+                for output in pmd.outputs
+            ],
+            "inputs": [
+                (self.ports[port], qid, -1 if output is None else pmd.outputs.index(output))
+                for port, qid, output in pmd.inputs
+            ],
         }
-
-    def set_deferral(self, options: DeferralOptions) -> None:
-        """Have all threads do what they have deferred, and work by other rules from then on."""
-        if self.plan is None:
-            return
-        for thread, pmd in zip(self.pmds, self.plan.pmds, strict=True):
-            thread.reload(**self.queues_of(pmd), **options.model_dump())
 
     def release(self) -> None:
         """Let go of devices and memory. Threads are stopped and ports closed."""
@@ -76,40 +86,58 @@ class Parts:
 
 def build(topology: Topology, parts: Parts) -> None:
     """Fill `parts`; what was built before an error is in it. PMD threads are made, not started."""
-    plan = make_plan(topology)
-    parts.pools.append(_mempool(topology))
     for name, device in topology.dma.items():
-        parts.dma[name] = _native.DmaDevice(
-            name=name,
-            spec=device.device,
-            ring_size=device.ring_size,
-            channels=max(1, len(plan.dma_cores[name])),
-        )
+        parts.dma[name] = _native.DmaDevice(name=name, spec=device.device, ring_size=device.ring_size)
         if device.model is not None:
             parts.models[name] = _native.DmaModel(parts.dma[name], device.model.model_dump())
-    for name, port in _ports(topology, plan, parts):
-        parts.ports[name] = port
+    parts.plan = parts.plan_for(topology)
+    add_ports(topology, topology.port, parts)
+    set_sinks(parts, parts.plan)
+    deferral = topology.deferral.model_dump()
+    for core, pmd in parts.plan.pmds.items():
+        parts.pmds[core] = _native.PmdThread(core=core, **parts.queues_of(pmd), **deferral)
+
+
+def add_ports(topology: Topology, ports: Mapping[str, Port], parts: Parts) -> None:
+    """Make ports of the topology, on a mempool for all of them; a vhost port is open then."""
+    if not ports:
+        return
+    pool = _mempool(topology, ports, parts)
+    for name, options in ports.items():
+        port = parts.ports[name] = _make_port(name, options, pool, parts)
+        parts.pool_of[name] = pool
         if isinstance(port, _native.VhostPort):
             port.open()
-    parts.plan = plan
-    parts.pmds += [
-        _native.PmdThread(core=pmd.core, **parts.queues_of(pmd), **topology.deferral.model_dump()) for pmd in plan.pmds
-    ]
 
 
-def _mempool(topology: Topology) -> _native.Mempool:
+def set_sinks(parts: Parts, plan: Plan) -> None:
+    """Give every generator a txq for each thread that sends to it by this plan."""
+    for name, count in plan.sinks.items():
+        port = parts.ports[name]
+        assert isinstance(port, _native.GeneratorPort)
+        port.set_sinks(count)
+
+
+def _mempool(topology: Topology, ports: Mapping[str, Port], parts: Parts) -> _native.Mempool:
+    """One that ports left behind and that has all its mbufs back, or a new one."""
+    count = mbufs_needed(len(topology.pmd), ports.values())
     data_room_bytes = max(_USUAL_DATA_ROOM, topology.largest_frame)
+    for pool in parts.pools:
+        is_left = pool not in parts.pool_of.values() and pool.available == pool.size
+        if is_left and pool.size >= count and pool.data_room_bytes >= data_room_bytes:
+            return pool
     try:
-        return _native.Mempool("mbufs", mbufs_needed(topology), data_room_bytes)
+        parts.pools.append(_native.Mempool(f"mbufs{len(parts.pools) or ''}", count, data_room_bytes))
     except EalError as error:
         text = f"eal.memory_mb = {topology.eal.memory_mb}: {error.strerror}"
         raise EalError(text, error.errno, error.hint) from error
+    return parts.pools[-1]
 
 
-def mbufs_needed(topology: Topology) -> int:
+def mbufs_needed(threads: int, ports: Iterable[Port]) -> int:
     """Mbufs that all rings and caches can hold at once, and some: one less than a power of two suits the pool."""
-    count = _MBUFS_AT_HAND + _MBUFS_IN_CACHE * (len(topology.pmd) + 1)
-    for port in topology.port.values():
+    count = _MBUFS_AT_HAND + _MBUFS_IN_CACHE * (threads + 1)
+    for port in ports:
         if isinstance(port, EthdevPort):
             count += port.queues * (port.rx_ring_size + port.tx_ring_size)
         elif isinstance(port, VhostPort):
@@ -117,55 +145,42 @@ def mbufs_needed(topology: Topology) -> int:
     return int(2 ** math.ceil(math.log2(count + 1))) - 1
 
 
-def _ports(topology: Topology, plan: Plan, parts: Parts) -> Iterator[tuple[str, _native.Port]]:
-    pool = parts.pools[0]
-    stream = 0
-    for name, port in topology.port.items():
-        if isinstance(port, GeneratorPort):
-            yield (
-                name,
-                _native.GeneratorPort(
-                    name=name,
-                    queues=port.queues,
-                    sink_queues=plan.sinks.get(name, 0),
-                    first_stream=stream,
-                    frame_sizes=schedule(port.frame_size),
-                    rate_pps=port.rate_pps,
-                    burst=port.burst,
-                    pattern=port.pattern,
-                    src_mac=port.src_mac,
-                    dst_mac=port.dst_mac,
-                    pool=pool,
-                ),
-            )
-            stream += port.queues
-        elif isinstance(port, EthdevPort):
-            yield (
-                name,
-                _native.EthdevPort(
-                    name=name,
-                    device=port.device,
-                    queues=port.queues,
-                    rx_ring_size=port.rx_ring_size,
-                    tx_ring_size=port.tx_ring_size,
-                    mtu=port.mtu,
-                    promiscuous=port.promiscuous,
-                    async_=port.async_,
-                    rate_pps=port.rate_pps,
-                    pool=pool,
-                ),
-            )
-        else:
-            yield (
-                name,
-                _native.VhostPort(
-                    name=name,
-                    socket=port.socket,
-                    client=port.mode == "client",
-                    queues=port.queues,
-                    copy=port.copy_,
-                    channels=[[(parts.dma[c.dma], c.index) for c in of_txq] for of_txq in plan.channels.get(name, ())],
-                    wedge_timeout_ms=port.wedge_timeout_ms,
-                    pool=pool,
-                ),
-            )
+def _make_port(name: str, port: Port, pool: _native.Mempool, parts: Parts) -> _native.Port:
+    if isinstance(port, GeneratorPort):
+        parts.streams += port.queues
+        return _native.GeneratorPort(
+            name=name,
+            queues=port.queues,
+            first_stream=parts.streams - port.queues,
+            frame_sizes=schedule(port.frame_size),
+            rate_pps=port.rate_pps,
+            burst=port.burst,
+            pattern=port.pattern,
+            src_mac=port.src_mac,
+            dst_mac=port.dst_mac,
+            pool=pool,
+        )
+    if isinstance(port, EthdevPort):
+        return _native.EthdevPort(
+            name=name,
+            device=port.device,
+            queues=port.queues,
+            rx_ring_size=port.rx_ring_size,
+            tx_ring_size=port.tx_ring_size,
+            mtu=port.mtu,
+            promiscuous=port.promiscuous,
+            async_=port.async_,
+            rate_pps=port.rate_pps,
+            pool=pool,
+        )
+    return _native.VhostPort(
+        name=name,
+        socket=port.socket,
+        client=port.mode == "client",
+        queues=port.queues,
+        dma=bool(port.dma),
+        copy=port.copy_,
+        wedge_timeout_ms=port.wedge_timeout_ms,
+        tx_retries_max=port.tx_retries_max,
+        pool=pool,
+    )

@@ -20,7 +20,7 @@ def read_snapshot(
     return Snapshot(
         seconds=seconds,
         tsc_hz=_native.tsc_hz(),
-        pmds=tuple(Pmd(**thread.stats()) for thread in parts.pmds),
+        pmds=tuple(Pmd(**thread.stats()) for thread in parts.pmds.values()),
         ports={name: _port(port, topology.port[name].kind) for name, port in parts.ports.items()},
         mempools={pool.name: Mempool(pool.size, pool.available) for pool in parts.pools},
         dma={name: _dma(parts, name, models) for name in parts.dma},

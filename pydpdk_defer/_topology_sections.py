@@ -148,6 +148,8 @@ class VhostPort(Section):
     `"dma"` or `"cpu"`; when not given, `"dma"` if `dma` names a device, else `"cpu"`. `dma`: names of
     `[dma.NAME]` tables; txq q uses the q-th in turn, and when that one hangs, another of them. `wedge_timeout_ms`:
     milliseconds, 1 to 3600000; a device that has work and hands nothing back for so long is taken out of use.
+    `tx_retries_max`: how often the rest of a batch is tried again that a full vring did not take, 0 to 32; only while
+    there is progress.
     """
 
     kind: Literal["vhost"] = "vhost"
@@ -157,6 +159,7 @@ class VhostPort(Section):
     copy_: Annotated[Literal["dma", "cpu"], one_of("dma", "cpu"), Field(alias="copy")] = "cpu"
     dma: Annotated[tuple[Annotated[str, text()], ...], listed('a list of DMA names, as in ["copier"]')] = ()
     wedge_timeout_ms: Annotated[int, whole(1, 3_600_000)] = 3000
+    tx_retries_max: Annotated[int, whole(0, 32)] = 8
 
     @model_validator(mode="before")
     @classmethod
@@ -173,13 +176,13 @@ class PmdThread(Section):
     """One `[[pmd]]`: a pinned thread.
 
     `core`: the CPU that it is pinned to, as the operating system numbers them. `rxqs`: the receive queues
-    that it polls, at least one, each as `"port:qid"`.
+    that it polls, each as `"port:qid"`; with none it waits for some.
     """
 
     core: Annotated[int, whole(0), Field(examples=[1])]
     rxqs: Annotated[
         tuple[Annotated[str, rxq()], ...],
-        listed('a list of at least one receive queue, as in ["src:0"]', low=1),
+        listed('a list of receive queues, as in ["src:0"]'),
         Field(examples=[["src:0"]]),
     ]
 

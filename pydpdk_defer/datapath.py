@@ -5,22 +5,22 @@ import atexit
 import os
 import time
 from collections.abc import Callable
-from errno import EALREADY, EINVAL, ETIMEDOUT
+from errno import EALREADY, ETIMEDOUT
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
-from pydpdk_defer import _native, eal
+from pydpdk_defer import eal
 from pydpdk_defer._building import Parts, build
+from pydpdk_defer._changeable import Changeable
+from pydpdk_defer._changing import DRAIN_TIMEOUT_MS
 from pydpdk_defer._reading import read_snapshot
 from pydpdk_defer._signals import shielded
-from pydpdk_defer._topology_fields import did_you_mean
-from pydpdk_defer.errors import DeferError, EalError, VhostError
+from pydpdk_defer.errors import EalError, VhostError
 from pydpdk_defer.stats import Snapshot
-from pydpdk_defer.topology import DeferralOptions, DmaModel, Topology, VhostPort
+from pydpdk_defer.topology import Topology, VhostPort
 
 __all__ = ["Datapath"]
 
-_DRAIN_TIMEOUT_MS = 5000
 _SETTLE_SECONDS = 5.0
 _STANDSTILL_SECONDS = 0.5
 _TICK_SECONDS = 0.02
@@ -29,7 +29,7 @@ _ALL_QUEUES_GRACE_SECONDS = 0.5
 _DRIVER_START_SECONDS = 0.3
 
 
-class Datapath:
+class Datapath(Changeable):
     """A running datapath. A context manager; DPDK allows one a process.
 
         with Datapath(topology) as dp:
@@ -49,7 +49,8 @@ class Datapath:
         self.topology = topology
         self._parts: Parts | None = None
         self._final: Snapshot | None = None
-        self._deferral = topology.deferral
+        self._traffic: int | None = None  # as sources were started, while they are open
+        self._told: set[str] = set()
         self._hugepages = False
         self._up_since = 0.0
         self._dma_models = {name: dma.model for name, dma in topology.dma.items() if dma.model is not None}
@@ -78,8 +79,9 @@ class Datapath:
         os.register_at_fork(after_in_child=self._forget)
         self._parts = Parts()
         build(self.topology, self._parts)
-        for thread in self._parts.pmds:
+        for thread in self._parts.pmds.values():
             thread.start()
+        self._tell(self._parts.plan.notes)
         self._up_since = time.monotonic()
 
     def stop(self) -> None:
@@ -94,10 +96,10 @@ class Datapath:
             parts.stop_traffic()
             if self._up_since:  # else not every thread runs, and no traffic was started
                 self._wind_down(parts)
-            for thread in parts.pmds:
+            for thread in parts.pmds.values():
                 thread.stop()
             for port in parts.ports.values():
-                port.drain(_DRAIN_TIMEOUT_MS)
+                port.drain(DRAIN_TIMEOUT_MS)
             for port in parts.ports.values():
                 port.close()
             self._final = self._read(parts)
@@ -108,10 +110,10 @@ class Datapath:
 
     def _wind_down(self, parts: Parts) -> None:
         """Let all threads finish what is on its way while all of them still poll: one's sends may wait for another."""
-        for thread in parts.pmds:
+        for thread in parts.pmds.values():
             thread.wind_down()
         # A thread in one of its bounded waits shows no progress.
-        self._settle(patience=_STANDSTILL_SECONDS + 2 * self._deferral.max_stall_us / 1e6)
+        self._settle(patience=_STANDSTILL_SECONDS + 2 * self.topology.deferral.max_stall_us / 1e6)
 
     def _forget(self) -> None:
         """In a forked child: the datapath is the parent's. Here it has no threads, and must never be taken down."""
@@ -164,10 +166,13 @@ class Datapath:
         """Let generators and ethdevs bring packets in; each generator makes `packets` more frames, 0: no end."""
         if packets < 0:
             raise ValueError(f"packets must be 0 or more, not {packets}")
-        self._running().start_traffic(packets)
+        parts = self._running()
+        self._traffic = packets
+        parts.start_traffic(packets, parts.ports)
 
     def stop_traffic(self) -> None:
         """Bring no more packets in; what is accepted goes on its way."""
+        self._traffic = None
         self._running().stop_traffic()
 
     def run(
@@ -224,47 +229,6 @@ class Datapath:
                     return
             time.sleep(_TICK_SECONDS)
 
-    def set_copy(self, port: str, copy: Literal["dma", "cpu"]) -> None:
-        """Have a vhost port's packets copied by DMA or by the CPU from now on.
-
-        Each queue goes over when nothing is in flight on it. `ValueError` for DMA without a DMA device.
-        """
-        self._vhost(port).copy = copy
-
-    def set_dma_model(self, dma: str, model: DmaModel | None) -> None:
-        """Have a modelled DMA device be like this from now on; `None`: as it is itself.
-
-        Takes effect with the device's next use; what the former model held back is let go then, and copies are
-        counted anew. `ValueError` for a device without a `[dma.NAME.model]` table: the table may be empty, but it
-        is what lays a model over the device before threads use it.
-        """
-        parts = self._running()
-        if dma not in parts.dma:
-            raise ValueError(f"no DMA device {dma!r}; {did_you_mean(dma, parts.dma, 'DMA devices')}")
-        if model is not None and not isinstance(model, DmaModel):
-            raise TypeError(f"model must be a DmaModel or None, not {type(model).__name__}")
-        if dma not in parts.models:
-            raise ValueError(
-                f"dma.{dma} has no model to change, and none can be laid over a device in use; "
-                f"add the table [dma.{dma}.model] to the topology, empty for a start"
-            )
-        model = model or DmaModel()
-        if fault := model.capacity_fault(self.topology.dma[dma].ring_size):
-            raise ValueError(f"dma.{dma}.model.capacity = {model.capacity}: {fault}")
-        parts.models[dma].set(model.model_dump())
-        self._dma_models[dma] = model
-
-    def set_deferral(self, options: DeferralOptions) -> None:
-        """Have every PMD thread finish what it has deferred, and work by these rules from then on.
-
-        What is still in progress after the former `max_stall_us` is given up. The counters go on. Not for two threads
-        at a time.
-        """
-        if not isinstance(options, DeferralOptions):
-            raise TypeError(f"options must be DeferralOptions, not {options!r}")
-        self._running().set_deferral(options)
-        self._deferral = options
-
     # ---- figures ----
 
     def snapshot(self) -> Snapshot:
@@ -274,20 +238,8 @@ class Datapath:
         return self._read(self._running())
 
     def _received(self) -> int:
-        return sum(thread.stats()["rx_packets"] for thread in self._running().pmds)
+        return sum(thread.stats()["rx_packets"] for thread in self._running().pmds.values())
 
     def _read(self, parts: Parts) -> Snapshot:
         seconds = time.monotonic() - self._up_since if self._up_since else 0.0
         return read_snapshot(parts, self.topology, self._dma_models, self._hugepages, seconds)
-
-    def _running(self) -> Parts:
-        if self._parts is None:
-            raise DeferError("this Datapath is not running", EINVAL, "use it as a context manager, or call start()")
-        return self._parts
-
-    def _vhost(self, name: str) -> _native.VhostPort:
-        port = self._running().ports.get(name)
-        if isinstance(port, _native.VhostPort):
-            return port
-        known = ", ".join(self.topology.needs_guest) or "none"
-        raise ValueError(f"no vhost port {name!r}; vhost ports: {known}")

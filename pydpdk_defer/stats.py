@@ -76,6 +76,7 @@ class Txq(Record):
 
     `quarantined` packets were given up and are still with the engine; `late_completions` were given up and came
     back since. `wedges`: times that the engine handed nothing back for so long that its device was taken out of use.
+    `retries`: times that the rest of a batch was tried again.
     `submit_cycles` were spent in sends that the far side took something of, `complete_cycles` in
     checks that brought completions back, `wasted_cycles` in sends and checks that moved nothing. `in_flight_time`: of
     each batch that was in progress, from its submit to the check that brought its last packet back.
@@ -91,6 +92,7 @@ class Txq(Record):
     late_completions: int
     wedges: int
     batches: int
+    retries: int
     bytes_by_engine: Mapping[str, int]
     drops: Mapping[str, int]
     submit_cycles: int

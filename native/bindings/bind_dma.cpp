@@ -12,8 +12,8 @@ namespace bindings {
 void register_dma(py::module_& m) {
     using Device = dpdk::DmaDevice;
     py::class_<Device, std::shared_ptr<Device>>(m, "DmaDevice")
-        .def(py::init<std::string, const std::string&, std::uint16_t, std::uint16_t>(), py::kw_only(), py::arg("name"),
-             py::arg("spec"), py::arg("ring_size"), py::arg("channels"), py::call_guard<py::gil_scoped_release>())
+        .def(py::init<std::string, const std::string&, std::uint16_t>(), py::kw_only(), py::arg("name"),
+             py::arg("spec"), py::arg("ring_size"), py::call_guard<py::gil_scoped_release>())
         .def("stop", &Device::stop, py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("name", &Device::name)
         .def_property_readonly("device", &Device::device)
@@ -21,7 +21,7 @@ void register_dma(py::module_& m) {
         .def_property_readonly("driver", &Device::driver)
         .def_property_readonly("is_hardware", &Device::is_hardware)
         .def_property_readonly("ring_size", &Device::ring_size)
-        .def_property_readonly("max_channels", &Device::max_channels)
+        .def_property_readonly("channels", &Device::channel_count)
         .def_property_readonly("numa_node", &Device::numa_node)
         .def_property_readonly("out_of_use", &Device::out_of_use)
         .def("stats", [](const Device& self) {

@@ -9,6 +9,7 @@
 
 #include "bindings.hpp"
 #include "datapath/pmd_thread.hpp"
+#include "dpdk/dma_device.hpp"
 
 namespace bindings {
 namespace {
@@ -17,15 +18,19 @@ using datapath::PmdThread;
 using datapath::Port;
 
 using Inputs = std::vector<std::tuple<std::shared_ptr<Port>, std::uint16_t, int>>;
-using Outputs = std::vector<std::pair<std::shared_ptr<Port>, std::uint16_t>>;
+using Channels = std::vector<std::pair<std::shared_ptr<dpdk::DmaDevice>, std::uint16_t>>;
+using Outputs = std::vector<std::tuple<std::shared_ptr<Port>, std::uint16_t, Channels>>;
 
 datapath::PmdPlan make_plan(const Inputs& inputs, const Outputs& outputs) {
     datapath::PmdPlan plan;
     for (const auto& [port, qid, output] : inputs) {
         plan.inputs.push_back({.port = port, .qid = qid, .output = output});
     }
-    for (const auto& [port, qid] : outputs) {
-        plan.outputs.push_back({.port = port, .qid = qid});
+    for (const auto& [port, qid, channels] : outputs) {
+        auto& output = plan.outputs.emplace_back(datapath::PmdPlan::Output{.port = port, .qid = qid, .channels = {}});
+        for (const auto& [device, index] : channels) {
+            output.channels.push_back(&device->channel(index));
+        }
     }
     return plan;
 }

@@ -11,7 +11,6 @@
 #include "datapath/ethdev_port.hpp"
 #include "datapath/generator_port.hpp"
 #include "datapath/vhost_port.hpp"
-#include "dpdk/dma_device.hpp"
 
 namespace bindings {
 namespace {
@@ -71,6 +70,7 @@ py::dict txq_stats(const Port& port, std::uint16_t qid) {
     d["late_completions"] = stats.late_completions;
     d["wedges"] = stats.wedges;
     d["batches"] = stats.batches;
+    d["retries"] = stats.retries;
     d["bytes_by_engine"] = bytes;
     d["drops"] = drops;
     d["submit_cycles"] = stats.submit_cycles;
@@ -84,13 +84,12 @@ void register_generator(py::module_& m) {
     using datapath::GeneratorPort;
     using Sizes = std::vector<std::uint16_t>;
     py::class_<GeneratorPort, Port, std::shared_ptr<GeneratorPort>>(m, "GeneratorPort")
-        .def(py::init([](std::string name, std::uint16_t queues, std::uint16_t sink_queues, std::uint16_t first_stream,
-                         Sizes frame_sizes, double rate_pps, std::uint16_t burst, bool pattern, std::string src_mac,
-                         std::string dst_mac, std::shared_ptr<dpdk::Mempool> pool) {
+        .def(py::init([](std::string name, std::uint16_t queues, std::uint16_t first_stream, Sizes frame_sizes,
+                         double rate_pps, std::uint16_t burst, bool pattern, std::string src_mac, std::string dst_mac,
+                         std::shared_ptr<dpdk::Mempool> pool) {
                  return std::make_shared<GeneratorPort>(
                      std::move(name),
                      GeneratorPort::Options{.queues = queues,
-                                            .sink_queues = sink_queues,
                                             .first_stream = first_stream,
                                             .pattern = pattern,
                                             .source_mac = std::move(src_mac),
@@ -98,9 +97,10 @@ void register_generator(py::module_& m) {
                      GeneratorPort::Shape{.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst},
                      std::move(pool));
              }),
-             py::kw_only(), py::arg("name"), py::arg("queues"), py::arg("sink_queues"), py::arg("first_stream"),
-             py::arg("frame_sizes"), py::arg("rate_pps"), py::arg("burst"), py::arg("pattern"), py::arg("src_mac"),
-             py::arg("dst_mac"), py::arg("pool"))
+             py::kw_only(), py::arg("name"), py::arg("queues"), py::arg("first_stream"), py::arg("frame_sizes"),
+             py::arg("rate_pps"), py::arg("burst"), py::arg("pattern"), py::arg("src_mac"), py::arg("dst_mac"),
+             py::arg("pool"))
+        .def("set_sinks", &GeneratorPort::set_sinks, py::arg("count"))
         .def(
             "set_shape",
             [](GeneratorPort& self, Sizes frame_sizes, double rate_pps, std::uint16_t burst) {
@@ -139,28 +139,21 @@ void register_ethdev(py::module_& m) {
 
 void register_vhost(py::module_& m) {
     using datapath::VhostPort;
-    // (device, channel) for each txq, the preferred one first; a port keeps its devices alive.
-    using Channels = std::vector<std::vector<std::pair<std::shared_ptr<dpdk::DmaDevice>, std::uint16_t>>>;
     py::class_<VhostPort, Port, std::shared_ptr<VhostPort>>(m, "VhostPort")
-        .def(py::init([](std::string name, std::string socket, bool client, std::uint16_t queues,
-                         const std::string& copy, const Channels& channels, unsigned wedge_timeout_ms,
+        .def(py::init([](std::string name, std::string socket, bool client, std::uint16_t queues, bool dma,
+                         const std::string& copy, unsigned wedge_timeout_ms, unsigned tx_retries_max,
                          std::shared_ptr<dpdk::Mempool> pool) {
-                 VhostPort::Options options{.socket = std::move(socket),
-                                            .client = client,
-                                            .queues = queues,
-                                            .copy = parse_engine(copy),
-                                            .channels = {},
-                                            .wedge_timeout_ms = wedge_timeout_ms};
-                 for (const auto& of_txq : channels) {
-                     auto& candidates = options.channels.emplace_back();
-                     for (const auto& [device, channel] : of_txq) {
-                         candidates.push_back(&device->channel(channel));
-                     }
-                 }
+                 const VhostPort::Options options{.socket = std::move(socket),
+                                                  .client = client,
+                                                  .queues = queues,
+                                                  .dma = dma,
+                                                  .copy = parse_engine(copy),
+                                                  .wedge_timeout_ms = wedge_timeout_ms,
+                                                  .tx_retries_max = tx_retries_max};
                  return std::make_shared<VhostPort>(std::move(name), options, std::move(pool));
              }),
-             py::kw_only(), py::arg("name"), py::arg("socket"), py::arg("client"), py::arg("queues"), py::arg("copy"),
-             py::arg("channels"), py::arg("wedge_timeout_ms"), py::arg("pool"), py::keep_alive<1, 7>())
+             py::kw_only(), py::arg("name"), py::arg("socket"), py::arg("client"), py::arg("queues"), py::arg("dma"),
+             py::arg("copy"), py::arg("wedge_timeout_ms"), py::arg("tx_retries_max"), py::arg("pool"))
         .def("open", &VhostPort::open, py::call_guard<py::gil_scoped_release>())
         .def_property(
             "copy", [](const VhostPort& self) { return self.copy() == datapath::Engine::dma ? "dma" : "cpu"; },
@@ -181,6 +174,8 @@ void register_ports(py::module_& m) {
         .def("rxq_stats", &rxq_stats, py::arg("qid"))
         .def("txq_stats", &txq_stats, py::arg("qid"))
         .def("drain", &Port::drain, py::arg("timeout_ms"), py::call_guard<py::gil_scoped_release>())
+        .def("drain_txq", &Port::drain_txq, py::arg("qid"), py::arg("timeout_ms"),
+             py::call_guard<py::gil_scoped_release>())
         .def("close", &Port::close, py::call_guard<py::gil_scoped_release>());
     register_generator(m);
     register_ethdev(m);

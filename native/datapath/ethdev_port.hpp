@@ -47,7 +47,9 @@ class EthdevPort final : public Port {
 
     // ---- owner ----
     void release_rxq(std::uint16_t qid) override { housekeep_rxq(qid, {}); }
-    void acquire_txq(std::uint16_t qid, Owner& owner) override { txqs_[qid].owner = &owner; }
+    void acquire_txq(std::uint16_t qid, Owner& owner, const DmaChannels& /*channels*/) override {
+        txqs_[qid].owner = &owner;
+    }
     void release_txq(std::uint16_t qid) override;
     [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
                                         std::uint64_t now) override;

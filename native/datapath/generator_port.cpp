@@ -28,13 +28,21 @@ GeneratorPort::GeneratorPort(std::string name, const Options& options, const Sha
     , options_(options)
     , pool_(std::move(pool))
     , sources_(options.queues)
-    , sinks_(options.sink_queues) {
+    , sinks_(max_sinks) {
     (void)parse_mac(options_.source_mac);
     (void)parse_mac(options_.destination_mac);
     for (std::uint16_t qid = 0; qid < options_.queues; ++qid) {
         sources_[qid].stream = static_cast<std::uint16_t>(options_.first_stream + qid);
     }
     set_shape(shape);
+}
+
+void GeneratorPort::set_sinks(std::uint16_t count) {
+    if (count > max_sinks) {
+        throw std::out_of_range("generator " + name() + " has txqs for " + std::to_string(max_sinks) +
+                                " PMD threads, not for " + std::to_string(count));
+    }
+    sink_count_ = std::max(sink_count_, count);
 }
 
 void GeneratorPort::set_shape(const Shape& shape) {

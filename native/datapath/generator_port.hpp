@@ -22,7 +22,6 @@ class GeneratorPort final : public Port {
   public:
     struct Options {
         std::uint16_t queues = 1;
-        std::uint16_t sink_queues = 1;  // txqs: one for each PMD thread that sends here
         std::uint16_t first_stream = 0; // queue q makes stream first_stream + q
         bool pattern = true;
         std::string source_mac;
@@ -39,6 +38,8 @@ class GeneratorPort final : public Port {
     GeneratorPort(std::string name, const Options& options, const Shape& shape, std::shared_ptr<dpdk::Mempool> pool);
 
     // ---- control side ----
+    // At least so many txqs: one for each PMD thread that sends here. Throws std::out_of_range.
+    void set_sinks(std::uint16_t count);
     // Throws std::invalid_argument and keeps the former shape.
     void set_shape(const Shape& shape);
     // Makes `packets` more frames, shared out among the queues; 0: until stop_traffic().
@@ -47,7 +48,7 @@ class GeneratorPort final : public Port {
     // All frames asked for by start_traffic(packets) are made.
     [[nodiscard]] bool finished() const;
     [[nodiscard]] std::uint16_t rxq_count() const override { return static_cast<std::uint16_t>(sources_.size()); }
-    [[nodiscard]] std::uint16_t txq_count() const override { return static_cast<std::uint16_t>(sinks_.size()); }
+    [[nodiscard]] std::uint16_t txq_count() const override { return sink_count_; }
     [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override { return sources_.at(qid).published.read(); }
     [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override { return sinks_.at(qid).published.read(); }
     [[nodiscard]] bool drain(unsigned /*timeout_ms*/) override { return true; }
@@ -64,6 +65,8 @@ class GeneratorPort final : public Port {
     void housekeep_txq(std::uint16_t qid) override { sinks_[qid].published.publish(sinks_[qid].stats); }
 
   private:
+    static constexpr std::uint16_t max_sinks = 128; // PMD threads
+
     // One start_traffic() for one queue. Never changes once the queue's owner can see it.
     struct Traffic {
         Shape shape;
@@ -102,6 +105,7 @@ class GeneratorPort final : public Port {
     std::shared_ptr<dpdk::Mempool> pool_;
     std::vector<Source> sources_;
     std::vector<Sink> sinks_;
+    std::uint16_t sink_count_ = 0;
 };
 
 } // namespace datapath

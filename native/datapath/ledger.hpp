@@ -45,6 +45,16 @@ class Ledger {
         in_flight_ += packets;
     }
 
+    // The youngest batch, which no work item has been told of, grows. When all of it was back it is complete once more
+    // later.
+    void extend_youngest(std::uint32_t packets) {
+        if (returned_ == end_) {
+            --returned_;
+        }
+        slots_[(end_ - 1) & mask_].remaining += packets;
+        in_flight_ += packets;
+    }
+
     // The engine handed back the next `packets`, at most outstanding() of them. Calls `whole(submitted_at)` for each
     // batch that is complete now.
     template<typename Whole> Returned take_back(std::uint32_t packets, Whole whole) {

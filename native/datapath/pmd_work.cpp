@@ -43,12 +43,14 @@ PmdWork::PmdWork(const PmdPlan& plan, const defer::DeferralConfig& config, Owner
 // Txqs that share a channel share what is learned of it.
 void PmdWork::add_targets() {
     std::map<const void*, std::uint16_t> channels{{nullptr, std::uint16_t{0}}};
-    for (auto& output : outputs) {
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        Output& output = outputs[i];
         const defer::WorkFunc work_func = output.port->work_func();
         if (work_func == nullptr) {
             continue;
         }
-        const void* channel = output.port->copy_channel(output.qid);
+        const DmaChannels& copiers = plan_.outputs[i].channels;
+        const void* channel = copiers.empty() ? nullptr : copiers.front();
         if (!channels.contains(channel)) {
             channels[channel] = deferral.add_channel();
         }
@@ -61,8 +63,8 @@ void PmdWork::acquire() {
     for (auto& input : inputs) {
         input.port->acquire_rxq(input.qid);
     }
-    for (auto& output : outputs) {
-        output.port->acquire_txq(output.qid, owner_);
+    for (const auto& output : plan_.outputs) {
+        output.port->acquire_txq(output.qid, owner_, output.channels);
     }
 }
 

@@ -19,6 +19,7 @@ struct PmdPlan {
     struct Output {
         std::shared_ptr<Port> port;
         std::uint16_t qid = 0;
+        DmaChannels channels; // to copy with, the one to use first; none: the CPU copies
     };
     struct Input {
         std::shared_ptr<Port> port;

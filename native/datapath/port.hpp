@@ -58,6 +58,8 @@ struct Owner : defer::Clock {
     std::vector<dpdk::DmaHold*> dma_holds; // of its queues
 };
 
+using DmaChannels = std::vector<dpdk::DmaChannel*>;
+
 class Port {
   public:
     explicit Port(std::string name)
@@ -78,21 +80,22 @@ class Port {
     [[nodiscard]] virtual const TimeCounts* in_flight_times(std::uint16_t /*qid*/) const { return nullptr; }
     // The function for sends still in progress; nullptr: this port's sends are finished when they return.
     [[nodiscard]] virtual defer::WorkFunc work_func() const { return nullptr; }
-    // What tells the channel that copies for a txq apart from others; nullptr: it has none.
-    [[nodiscard]] virtual const void* copy_channel(std::uint16_t /*qid*/) const { return nullptr; }
     // Whether what rxqs bring comes from elsewhere; if not, all of it was sent to this port's own txqs before.
     [[nodiscard]] virtual bool takes_from_outside() const { return true; }
     // No PMD thread owns any queue. Waits up to `timeout_ms` for what the engines still hold; false: some is
     // left.
     [[nodiscard]] virtual bool drain(unsigned timeout_ms) = 0;
+    // The same for one txq, which no PMD thread owns: another may have it then.
+    [[nodiscard]] virtual bool drain_txq(std::uint16_t /*qid*/, unsigned /*timeout_ms*/) { return true; }
     // Lets go of devices and sockets, and of mbufs that are held. After drain().
     virtual void close() = 0;
 
     // ---- owner ----
-    // Ownership begins and ends; what the owner lends lasts as long.
+    // Ownership begins and ends; what the owner lends lasts as long. `channels`: the owner's own, that may copy for the
+    // txq, the one to use first.
     virtual void acquire_rxq(std::uint16_t /*qid*/) {}
     virtual void release_rxq(std::uint16_t /*qid*/) {}
-    virtual void acquire_txq(std::uint16_t /*qid*/, Owner& /*owner*/) {}
+    virtual void acquire_txq(std::uint16_t /*qid*/, Owner& /*owner*/, const DmaChannels& /*channels*/) {}
     virtual void release_txq(std::uint16_t /*qid*/) {}
     // Up to `count` packets, at most max_batch. They are the caller's. `now`: TSC, as the caller read it last.
     [[nodiscard]] virtual std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,

@@ -60,6 +60,7 @@ struct TxqStats {
     std::uint64_t late_completions = 0; // given up, and handed back since
     std::uint64_t wedges = 0;    // times that the engine handed nothing back for so long that it was taken out of use
     std::uint64_t batches = 0;   // sends that the ring took something of
+    std::uint64_t retries = 0;   // times that the rest of a batch was tried again
     std::uint64_t bytes_dma = 0; // bytes of completed and late packets, by the engine that moved them
     std::uint64_t bytes_cpu = 0;
     std::uint64_t submit_cycles = 0;   // in sends that the ring took something of

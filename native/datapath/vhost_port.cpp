@@ -19,10 +19,10 @@ VhostPort::VhostPort(std::string name, const Options& options, std::shared_ptr<d
     , vring_enabled_(2 * static_cast<std::size_t>(options.queues)) {
     for (std::uint16_t qid = 0; qid < options.queues; ++qid) {
         rxqs_[qid].configure(qid, pool_->get());
-        txqs_[qid].configure(
-            qid, {.engine = options.copy,
-                  .channels = options.channels.empty() ? std::vector<dpdk::DmaChannel*>{} : options.channels.at(qid),
-                  .wedge_timeout_ms = options.wedge_timeout_ms});
+        txqs_[qid].configure(qid, {.dma = options.dma,
+                                   .engine = options.copy,
+                                   .wedge_timeout_ms = options.wedge_timeout_ms,
+                                   .tx_retries_max = options.tx_retries_max});
     }
 }
 
@@ -31,15 +31,13 @@ VhostPort::~VhostPort() {
 }
 
 void VhostPort::open() {
-    socket_ = std::make_unique<dpdk::VhostSocket>(name(),
-                                                  dpdk::VhostSocket::Options{.path = options_.socket,
-                                                                             .client = options_.client,
-                                                                             .async = !options_.channels.empty()},
-                                                  static_cast<dpdk::VhostEvents&>(*this));
+    socket_ = std::make_unique<dpdk::VhostSocket>(
+        name(), dpdk::VhostSocket::Options{.path = options_.socket, .client = options_.client, .async = options_.dma},
+        static_cast<dpdk::VhostEvents&>(*this));
 }
 
 defer::WorkFunc VhostPort::work_func() const {
-    if (options_.channels.empty()) {
+    if (!options_.dma) {
         return nullptr;
     }
     return [](void* port, std::uint16_t qid, bool force) {
@@ -67,12 +65,13 @@ void VhostPort::close() {
 }
 
 void VhostPort::set_copy(Engine engine) {
-    if (engine == Engine::dma && options_.channels.empty()) {
+    if (engine == Engine::dma && !options_.dma) {
         throw std::invalid_argument("port " + name() + " has no DMA device: copy cannot be 'dma'");
     }
     if (engine == Engine::dma &&
         !std::all_of(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.can_use_dma(); })) {
-        throw std::invalid_argument("port " + name() + ": its DMA devices are out of use, copy cannot be 'dma'");
+        throw std::invalid_argument("port " + name() +
+                                    ": its PMD thread has no DMA device that is in use, copy cannot be 'dma'");
     }
     for (auto& txq : txqs_) {
         txq.request_engine(engine);
@@ -120,7 +119,7 @@ void VhostPort::device_gone(int vid) {
     dpdk::log::add("port " + name() + ": guest gone");
 }
 
-void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled) {
+void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) {
     if (vring >= vring_enabled_.size()) {
         return;
     }
@@ -138,7 +137,7 @@ void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled) {
     vring_enabled_[vring] = enabled;
     const auto qid = static_cast<std::uint16_t>(vring / 2);
     if (vring % 2 == 0) {
-        enabled ? txqs_[qid].vring_on(vid) : txqs_[qid].vring_off(vid, txqs_);
+        enabled ? txqs_[qid].vring_on(vid) : txqs_[qid].vring_off(vid, txqs_, memory_stays);
     } else {
         enabled ? rxqs_[qid].vring_on(vid) : rxqs_[qid].vring_off();
     }

@@ -21,9 +21,10 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
         std::string socket;
         bool client = false;
         std::uint16_t queues = 1; // queue pairs
+        bool dma = false;         // DMA channels may copy, as the owners of the txqs bring them
         Engine copy = Engine::cpu;
-        std::vector<std::vector<dpdk::DmaChannel*>> channels; // of each txq, the preferred one first; none: CPU only
         unsigned wedge_timeout_ms = 3000;
+        unsigned tx_retries_max = 8;
     };
 
     VhostPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool);
@@ -40,11 +41,10 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
         return &txqs_.at(qid).in_flight_times();
     }
     [[nodiscard]] defer::WorkFunc work_func() const override;
-    [[nodiscard]] const void* copy_channel(std::uint16_t qid) const override {
-        return options_.channels.empty() || options_.channels.at(qid).empty() ? nullptr
-                                                                              : options_.channels.at(qid).front();
-    }
     [[nodiscard]] bool drain(unsigned timeout_ms) override;
+    [[nodiscard]] bool drain_txq(std::uint16_t qid, unsigned timeout_ms) override {
+        return txqs_.at(qid).drain(timeout_ms);
+    }
     void close() override;
     // Every queue moves over when it finds nothing in flight. Throws std::invalid_argument for DMA without a
     // channel that can be used.
@@ -61,7 +61,9 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     // ---- owner ----
     void acquire_rxq(std::uint16_t qid) override { rxqs_[qid].acquire(); }
     void release_rxq(std::uint16_t qid) override { rxqs_[qid].release(); }
-    void acquire_txq(std::uint16_t qid, Owner& owner) override { txqs_[qid].acquire(owner); }
+    void acquire_txq(std::uint16_t qid, Owner& owner, const DmaChannels& channels) override {
+        txqs_[qid].acquire(owner, channels);
+    }
     void release_txq(std::uint16_t qid) override { txqs_[qid].release(); }
     [[nodiscard]] std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
                                         std::uint64_t /*now*/) override {
@@ -78,7 +80,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     // ---- vhost's event thread ----
     bool device_ready(int vid) override;
     void device_gone(int vid) override;
-    void vring_changed(int vid, std::uint16_t vring, bool enabled) override;
+    void vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) override;
 
     Options options_;
     std::shared_ptr<dpdk::Mempool> pool_;

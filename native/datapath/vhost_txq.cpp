@@ -26,20 +26,32 @@ void VhostTxq::configure(std::uint16_t qid, Options options) {
     qid_ = qid;
     options_ = std::move(options);
     engine_ = options_.engine;
-    wanted_engine_.store(engine_, std::memory_order_relaxed);
+    request_engine(engine_);
     control_side_.read = [](void*) { return rte_rdtsc(); };
     control_side_.max_stall = std::numeric_limits<std::uint64_t>::max();
     wedge_timeout_ = rte_get_tsc_hz() / 1000 * options_.wedge_timeout_ms;
 }
 
-void VhostTxq::acquire(Owner& owner) {
+void VhostTxq::acquire(Owner& owner, const DmaChannels& channels) {
+    own(owner);
+    if (!options_.dma) {
+        return;
+    }
+    owner.dma_holds.push_back(&hold_);
+    channels_ = channels;
+    if (ledger_.outstanding() == 0) {
+        hold_.let_go();
+    }
+    can_use_dma_.store(!channels_.empty(), std::memory_order_relaxed);
+    wanted_engine_.store(channels_.empty() ? Engine::cpu : asked_engine_.load(std::memory_order_relaxed),
+                         std::memory_order_relaxed);
+}
+
+void VhostTxq::own(Owner& owner) {
     while (!lease_.try_acquire()) {
         rte_pause(); // the event thread is finishing a device in our absence: bounded
     }
     owner_ = &owner;
-    if (!options_.channels.empty()) {
-        owner.dma_holds.push_back(&hold_);
-    }
 }
 
 void VhostTxq::release() {
@@ -62,6 +74,9 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
         const Engine wanted = wanted_engine_.load(std::memory_order_relaxed);
         if (wanted != engine_ && change_engine(wanted)) {
             engine_ = wanted;
+        }
+        if (engine_ == Engine::dma && !hold_.usable() && ledger_.outstanding() == 0) [[unlikely]] {
+            choose_channel();
         }
         reason = Drop::ring_full;
         if (engine_ == Engine::cpu) {
@@ -88,9 +103,17 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
 
 std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint64_t bytes) {
     std::uint16_t taken = 0;
-    {
-        const OnTheWay on_the_way(entry_);
-        taken = rte_vhost_enqueue_burst(vid, vring(), batch.packets, batch.count);
+    for (unsigned retries = 0;; ++retries) {
+        std::uint16_t now = 0;
+        {
+            const OnTheWay on_the_way(entry_);
+            now = rte_vhost_enqueue_burst(vid, vring(), batch.packets + taken, batch.count - taken);
+        }
+        taken = static_cast<std::uint16_t>(taken + now);
+        if (taken == batch.count || now == 0 || retries == options_.tx_retries_max) {
+            break;
+        }
+        ++stats_.retries;
     }
     stats_.submitted += taken;
     stats_.completed += taken;
@@ -99,20 +122,40 @@ std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint64_t bytes) 
     return taken;
 }
 
-std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t now) {
+// All that is taken of the batch is one batch of the ledger. Between two tries the guest is told what is done: room in
+// its ring comes from what it has seen.
+std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t start) {
     if (ledger_.full() || mbufs_.room() < batch.count) {
         return 0;
     }
-    std::uint16_t taken = 0;
-    {
-        const OnTheWay on_the_way(entry_);
-        taken = Async::submit(vid, vring(), batch.packets, batch.count, *hold_.channel());
+    std::uint16_t taken = submit(vid, batch.packets, batch.count);
+    if (taken > 0) {
+        ledger_.append(taken, start);
     }
-    if (taken == 0) {
-        return 0;
+    for (unsigned retries = 0; taken < batch.count && retries < options_.tx_retries_max; ++retries) {
+        const std::uint32_t returned = poll();
+        if (taken == 0 && returned == 0) {
+            break;
+        }
+        ++stats_.retries;
+        const std::uint16_t more = submit(vid, batch.packets + taken, static_cast<std::uint16_t>(batch.count - taken));
+        if (more == 0) {
+            break;
+        }
+        if (taken == 0) {
+            ledger_.append(more, start);
+        } else {
+            ledger_.extend_youngest(more);
+        }
+        taken = static_cast<std::uint16_t>(taken + more);
     }
-    ledger_.append(taken, now);
-    mbufs_.push(batch.packets, taken);
+    return taken;
+}
+
+std::uint16_t VhostTxq::submit(int vid, rte_mbuf** packets, std::uint16_t count) {
+    const OnTheWay on_the_way(entry_);
+    const std::uint16_t taken = Async::submit(vid, vring(), packets, count, *hold_.channel());
+    mbufs_.push(packets, taken);
     stats_.submitted += taken;
     return taken;
 }
@@ -156,7 +199,7 @@ void VhostTxq::drop_zero_length(Batch& batch) {
 // Sync and async enqueue on one vring corrupt it unless nothing is in flight in between: the batch waits, and when that
 // lasts too long the next try is left for later.
 bool VhostTxq::change_engine(Engine wanted) {
-    if ((wanted == Engine::dma && !hold_.usable()) || owner_->now < next_engine_change_) {
+    if ((wanted == Engine::dma && !can_use_dma()) || owner_->now < next_engine_change_) {
         return false;
     }
     const std::uint64_t start = owner_->now;
@@ -178,9 +221,15 @@ int VhostTxq::process_async(bool force) {
         return 0;
     }
     if (!ledger_.oldest_done()) {
+        if (!hold_.usable()) [[unlikely]] {
+            watch_channel(); // before somebody waits for it
+        }
         const std::uint64_t start = owner_->now;
         const std::uint32_t returned = poll();
         (returned > 0 ? stats_.complete_cycles : stats_.wasted_cycles) += owner_->now - start;
+    }
+    if (ledger_.unclaimed() == 0) {
+        return 0; // given up just now
     }
     if (ledger_.oldest_done()) {
         ledger_.claim_oldest();
@@ -245,6 +294,7 @@ void VhostTxq::housekeep() {
     if (lease_.asked_back() && lease_.vid() >= 0) {
         lost_ = ledger_.outstanding() > 0 && hold_.channel()->use->cannot_be_stopped();
         if (ledger_.outstanding() == 0 || lost_) {
+            hold_.let_go();
             lease_.let_go();
         }
     }
@@ -252,10 +302,10 @@ void VhostTxq::housekeep() {
 }
 
 bool VhostTxq::drain(unsigned timeout_ms) {
-    acquire(control_side_);
+    own(control_side_);
     const std::uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000 * timeout_ms;
     take_handed_back();
-    while (ledger_.outstanding() > 0 && (poll() > 0 || rte_rdtsc() < deadline)) {
+    while (ledger_.outstanding() > 0 && hold_.usable() && (poll() > 0 || rte_rdtsc() < deadline)) {
         take_handed_back();
     }
     while (ledger_.unclaimed() > 0 && ledger_.oldest_done()) {
@@ -272,7 +322,7 @@ bool VhostTxq::drain(unsigned timeout_ms) {
 }
 
 void VhostTxq::abandon() {
-    acquire(control_side_);
+    own(control_side_);
     give_up_in_flight();
     release();
 }

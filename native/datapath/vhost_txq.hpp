@@ -29,16 +29,16 @@ namespace datapath {
 class VhostTxq {
   public:
     struct Options {
+        bool dma = false; // or CPU copy only
         Engine engine = Engine::cpu;
-        // The DMA channels of the thread that will own the queue: the one to use, and those that take its place when
-        // its device is taken out of use. Empty: CPU copy only.
-        std::vector<dpdk::DmaChannel*> channels;
         unsigned wedge_timeout_ms = 0; // in flight and no completion for so long: the device hangs
+        unsigned tx_retries_max = 0;   // tries for the rest of a batch, while there is progress
     };
     void configure(std::uint16_t qid, Options options);
 
     // ---- owner ----
-    void acquire(Owner& owner);
+    // `channels`: the owner's; the first is used, the others take its place when its device is taken out of use.
+    void acquire(Owner& owner, const DmaChannels& channels);
     void release();
     [[nodiscard]] int send(Batch& batch, Sent& sent);
     // Drops the batch, as the owner can have no more sends in progress.
@@ -60,10 +60,13 @@ class VhostTxq {
     // From submit to the check that brought the last packet back, one for each batch.
     [[nodiscard]] const TimeCounts& in_flight_times() const { return in_flight_times_; }
     // The owner changes the engine when it finds nothing in flight.
-    void request_engine(Engine engine) { wanted_engine_.store(engine, std::memory_order_relaxed); }
+    void request_engine(Engine engine) {
+        asked_engine_.store(engine, std::memory_order_relaxed);
+        wanted_engine_.store(engine, std::memory_order_relaxed);
+    }
     [[nodiscard]] Engine engine() const { return wanted_engine_.load(std::memory_order_relaxed); }
-    // One of its DMA devices is not out of use; true too where nobody sends, and no device was given.
-    [[nodiscard]] bool can_use_dma() const;
+    // Its owner has a DMA device that is not out of use; true too where nobody sends.
+    [[nodiscard]] bool can_use_dma() const { return can_use_dma_.load(std::memory_order_relaxed); }
     [[nodiscard]] int vid() const { return lease_.vid(); }
     [[nodiscard]] bool has_guest() const { return !lease_.is_back() && lease_.usable(); }
 
@@ -73,8 +76,9 @@ class VhostTxq {
     // The guest leaves: returns when the owner has let go of it, which is within a bounded time. No lock
     // held.
     void device_gone(int vid);
-    // The locks of all vrings of the guest are held, `txqs` of this port among them.
-    void vring_off(int vid, std::span<VhostTxq> txqs);
+    // The locks of all vrings of the guest are held, those of `txqs`, this port's, among them. Where its memory stays,
+    // what is in flight may be left to the owner.
+    void vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays);
     void vring_on(int vid);
 
   private:
@@ -90,7 +94,9 @@ class VhostTxq {
     void drop_zero_length(Batch& batch);
     // Both return the packets that the guest's ring took. `bytes`: of the whole batch.
     [[nodiscard]] std::uint16_t send_by_cpu(int vid, Batch& batch, std::uint64_t bytes);
-    [[nodiscard]] std::uint16_t send_by_dma(int vid, Batch& batch, std::uint64_t now);
+    [[nodiscard]] std::uint16_t send_by_dma(int vid, Batch& batch, std::uint64_t start);
+    // Returns the packets taken, from the first on.
+    [[nodiscard]] std::uint16_t submit(int vid, rte_mbuf** packets, std::uint16_t count);
     [[nodiscard]] bool change_engine(Engine wanted);
     // Returns the packets handed back; then the owner's clock is fresh.
     std::uint32_t poll();
@@ -98,7 +104,8 @@ class VhostTxq {
     void take_handed_back();
     // Why vhost did not take all of a batch.
     [[nodiscard]] Drop dma_refusal() const;
-    // Takes the first channel that is usable; without one the CPU copies from now on.
+    void own(Owner& owner);
+    // Nothing is in flight. Takes the first channel that is usable; without one the CPU copies from now on.
     void choose_channel();
     // In flight, and nothing came back for too long. To be asked again and again.
     [[nodiscard]] bool hangs();
@@ -116,8 +123,8 @@ class VhostTxq {
 
     std::uint16_t qid_ = 0;
     Options options_;
-    // Another channel is taken by the event thread while no device is granted, by the owner while nothing is in flight.
-    dpdk::DmaHold hold_;
+    DmaChannels channels_;
+    dpdk::DmaHold hold_; // on one of them, or on one of a former owner as long as that has something in flight
     VringEntry entry_;
     // The owner gave up what vhost still counts as in flight: this vring is of no use until a new guest comes.
     std::atomic<bool> wedged_{false};
@@ -139,7 +146,9 @@ class VhostTxq {
     VringLease lease_;
     std::atomic<std::uint32_t> handed_back_{
         0}; // packets drained by the event thread that the ledger does not know of yet
-    std::atomic<Engine> wanted_engine_{Engine::cpu};
+    std::atomic<Engine> asked_engine_{Engine::cpu};
+    std::atomic<Engine> wanted_engine_{Engine::cpu}; // as asked, or the only one there is
+    std::atomic<bool> can_use_dma_{true};
     bool attached_ = false; // event thread only: librte_vhost's async state of this vring exists
     Published<TxqStats> published_;
 };

@@ -5,10 +5,9 @@
 // device that does not finish in time is stopped for good rather than left writing.
 #include "datapath/vhost_txq.hpp"
 
-#include <algorithm>
-#include <limits>
 #include <span>
 #include <string>
+#include <utility>
 
 #include <unistd.h>
 
@@ -22,6 +21,8 @@ namespace datapath {
 namespace {
 
 constexpr unsigned drain_limit_ms = 5000;
+constexpr unsigned switch_off_limit_ms = 1000;
+constexpr unsigned shortest_patience_ms = 10; // so that no device is lost that only has to finish
 constexpr unsigned wait_step_us = 50;
 
 class Deadline {
@@ -42,23 +43,26 @@ class VhostTxq::LockedOut {
     explicit LockedOut(std::span<VhostTxq> txqs)
         : txqs_(txqs) {}
 
-    // Has one of them waited for a lock for as long as it may wait?
-    [[nodiscard]] bool too_long() {
-        std::uint64_t patience = std::numeric_limits<std::uint64_t>::max();
-        bool waits = false;
-        for_each([&](const Owner& owner) {
-            patience = std::min(patience, owner.max_stall);
-            waits = true;
-        });
+    // To be asked again and again: has one of them waited for a lock for so long that it has waited for all of what it
+    // may in one turn of its loop, but at least for `patience` cycles?
+    [[nodiscard]] bool too_long(std::uint64_t patience) {
         const std::uint64_t now = rte_rdtsc();
+        const std::uint64_t since = now - std::exchange(last_look_, now);
+        bool waits = false;
+        bool used_up = false;
+        for_each([&](Owner& owner) {
+            waits = true;
+            owner.waited += since;
+            used_up |= owner.waited >= owner.max_stall;
+        });
         if (!waits) {
-            since_ = now;
+            first_seen_ = now;
         }
-        return waits && now - since_ >= patience;
+        return used_up && now - first_seen_ >= patience;
     }
     // In their place, as they cannot.
     void let_go_of(const dpdk::DmaUse& device) {
-        for_each([&](const Owner& owner) {
+        for_each([&](Owner& owner) {
             for (dpdk::DmaHold* hold : owner.dma_holds) {
                 if (hold->held() && hold->channel()->use == &device) {
                     hold->let_go();
@@ -78,7 +82,8 @@ class VhostTxq::LockedOut {
     }
 
     std::span<VhostTxq> txqs_;
-    std::uint64_t since_ = rte_rdtsc();
+    std::uint64_t last_look_ = rte_rdtsc();
+    std::uint64_t first_seen_ = last_look_;
 };
 
 void VhostTxq::device_ready(int vid) {
@@ -104,22 +109,26 @@ void VhostTxq::device_gone(int vid) {
         attached_ = false;
         (void)Async::detach(vid, vring());
     }
-    hold_.let_go();
 }
 
-void VhostTxq::vring_off(int vid, std::span<VhostTxq> txqs) {
+void VhostTxq::vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays) {
     lease_.pause();
     if (!attached_) {
         return;
     }
-    const Deadline in_time(drain_limit_ms);
+    const Deadline in_time(memory_stays ? switch_off_limit_ms : drain_limit_ms);
+    const std::uint64_t patience = memory_stays ? 0 : rte_get_tsc_hz() / 1000 * shortest_patience_ms;
     LockedOut locked_out(txqs);
     for (; drain_some(vid); usleep(wait_step_us)) {
         act_for_missing_owner();
+        const bool keeps_thread = locked_out.too_long(patience);
+        if (memory_stays && (keeps_thread || in_time.passed())) {
+            return; // its owner finishes it, or device_gone()
+        }
         if (in_time.passed()) {
-            take_out_of_use("when its vring was switched off");
-        } else if (locked_out.too_long()) {
-            take_out_of_use("when its vring was switched off, and a PMD thread has to go on");
+            take_out_of_use("when its guest changed its memory");
+        } else if (keeps_thread) {
+            take_out_of_use("when its guest changed its memory, and a PMD thread has to go on");
         }
         if (const dpdk::DmaUse& device = *hold_.channel()->use; !device.usable()) {
             locked_out.let_go_of(device);
@@ -135,7 +144,7 @@ void VhostTxq::vring_on(int vid) {
 }
 
 void VhostTxq::switch_on(int vid, bool (*attach)(int, std::uint16_t)) {
-    if (!options_.channels.empty() && !attached_) {
+    if (options_.dma && !attached_) {
         attached_ = attach(vid, vring());
         if (!attached_) {
             dpdk::log::add("vring " + std::to_string(vring()) + " of device " + std::to_string(vid) +
@@ -147,7 +156,6 @@ void VhostTxq::switch_on(int vid, bool (*attach)(int, std::uint16_t)) {
     if (lease_.is_back()) {
         wedged_.store(lost_, std::memory_order_relaxed);
         handed_back_.store(0, std::memory_order_relaxed);
-        choose_channel();
         lease_.grant(vid);
     }
 }

@@ -19,23 +19,19 @@ constexpr std::uint64_t looks_before_a_wedge = 16; // at least
 } // namespace
 
 void VhostTxq::choose_channel() {
-    for (dpdk::DmaChannel* candidate : options_.channels) {
+    hold_.let_go();
+    for (dpdk::DmaChannel* candidate : channels_) {
         if (hold_.take(*candidate)) {
             return;
         }
     }
-    if (!options_.channels.empty()) {
-        wanted_engine_.store(Engine::cpu, std::memory_order_relaxed);
-    }
+    can_use_dma_.store(false, std::memory_order_relaxed);
+    wanted_engine_.store(Engine::cpu, std::memory_order_relaxed);
+    engine_ = Engine::cpu;
 }
 
-bool VhostTxq::can_use_dma() const {
-    return options_.channels.empty() ||
-           std::any_of(options_.channels.begin(), options_.channels.end(),
-                       [](const dpdk::DmaChannel* candidate) { return candidate->use->usable(); });
-}
-
-// Only time in which somebody looked counts: a process that was stopped for a while finds its copies unfinished too.
+// Only time in which somebody looked counts, or waited and asked: a process that was stopped for a while finds its copies
+// unfinished too.
 bool VhostTxq::hangs() {
     const std::uint64_t now = rte_rdtsc();
     const std::uint64_t since = now - std::exchange(last_look_, now);
@@ -44,7 +40,8 @@ bool VhostTxq::hangs() {
         silent_ = 0;
         return false;
     }
-    silent_ += std::min(since, wedge_timeout_ / looks_before_a_wedge);
+    const std::uint64_t asking = std::min(owner_->waited, owner_->max_stall);
+    silent_ += std::min(since, std::max(wedge_timeout_ / looks_before_a_wedge, asking));
     return silent_ >= wedge_timeout_;
 }
 

@@ -2,6 +2,7 @@
 // A DMA device (DPDK dmadev) made ready for vhost.
 #include "dpdk/dma_device.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -18,6 +19,9 @@ namespace {
 
 // librte_vhost keeps its table of DMA devices at this size and does not check the index.
 constexpr int vhost_max_dma_devices = RTE_DMADEV_DEFAULT_MAX;
+
+// One a PMD thread, for as many threads as a datapath may come to have.
+constexpr std::uint16_t most_channels = 16;
 
 // What a device of this name is called by dmadev: itself, or its first queue ("0000:6a:01.0" ->
 // "0000:6a:01.0-q0").
@@ -47,13 +51,12 @@ std::string probe_spec(const std::string& spec) {
 
 } // namespace
 
-DmaDevice::DmaDevice(std::string name, const std::string& spec, std::uint16_t ring_size, std::uint16_t channels)
+DmaDevice::DmaDevice(std::string name, const std::string& spec, std::uint16_t ring_size)
     : name_(std::move(name))
     , device_(device_name(spec))
-    , ring_size_(ring_size)
-    , channels_(channels) {
+    , ring_size_(ring_size) {
     open(spec);
-    check_capabilities(channels);
+    check_capabilities();
     try {
         configure();
     } catch (...) {
@@ -89,7 +92,7 @@ void DmaDevice::open(const std::string& spec) {
     is_hardware_ = identity.bus != "vdev" && !identity.bus.empty();
 }
 
-void DmaDevice::check_capabilities(std::uint16_t channels) {
+void DmaDevice::check_capabilities() {
     rte_dma_info info{};
     if (const int result = rte_dma_info_get(dev_id_, &info); result != 0) {
         throw Error(ErrorKind::dma, -result, "dma." + name_ + ": device '" + device_ + "' tells nothing of itself");
@@ -106,14 +109,8 @@ void DmaDevice::check_capabilities(std::uint16_t channels) {
             "dma." + name_ + ".ring_size: " + std::to_string(ring_size_) + " is not what '" + device_ + "' takes",
             "choose a power of two from " + std::to_string(info.min_desc) + " to " + std::to_string(info.max_desc));
     }
-    max_channels_ = info.max_vchans;
     numa_node_ = info.numa_node;
-    if (channels > info.max_vchans) {
-        throw Error(ErrorKind::dma, ENOSPC,
-                    "dma." + name_ + ".device: " + std::to_string(channels) + " PMD threads would share '" + device_ +
-                        "', which has channels for " + std::to_string(info.max_vchans),
-                    "give each PMD thread a DMA device of its own, or let one thread send to these ports");
-    }
+    channels_.resize(std::min(info.max_vchans, most_channels));
 }
 
 void DmaDevice::configure() {

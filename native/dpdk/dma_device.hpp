@@ -38,7 +38,7 @@ class DmaDevice {
   public:
     // `spec`: a vdev with its arguments, a PCI address (a queue of it as ADDRESS-qN), or an idxd work queue
     // (wqD.Q). `ring_size`: descriptors per channel. Throws Error with what is missing.
-    DmaDevice(std::string name, const std::string& spec, std::uint16_t ring_size, std::uint16_t channels);
+    DmaDevice(std::string name, const std::string& spec, std::uint16_t ring_size);
     ~DmaDevice();
     DmaDevice(const DmaDevice&) = delete;
     DmaDevice& operator=(const DmaDevice&) = delete;
@@ -54,7 +54,6 @@ class DmaDevice {
     [[nodiscard]] const std::string& driver() const { return driver_; }
     [[nodiscard]] bool is_hardware() const { return is_hardware_; }
     [[nodiscard]] std::uint16_t ring_size() const { return ring_size_; }
-    [[nodiscard]] std::uint16_t max_channels() const { return max_channels_; }
     [[nodiscard]] int numa_node() const { return numa_node_; }
     [[nodiscard]] DmaChannel& channel(std::uint16_t index) { return channels_.at(index); }
     [[nodiscard]] std::uint16_t channel_count() const { return static_cast<std::uint16_t>(channels_.size()); }
@@ -66,7 +65,7 @@ class DmaDevice {
 
   private:
     void open(const std::string& spec);
-    void check_capabilities(std::uint16_t channels);
+    void check_capabilities();
     void configure();
 
     std::string name_;
@@ -75,7 +74,6 @@ class DmaDevice {
     bool is_hardware_ = false;
     bool started_ = false;
     std::uint16_t ring_size_;
-    std::uint16_t max_channels_ = 0;
     std::uint16_t registered_channels_ = 0; // with vhost
     int numa_node_ = -1;
     std::int16_t dev_id_ = -1;

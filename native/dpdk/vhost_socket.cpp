@@ -42,6 +42,17 @@ VhostEvents* find_port(int vid) {
     return found == ports().end() ? nullptr : found->second;
 }
 
+// Of the message that vhost works on in this thread: types of the vhost-user protocol, section "Front-end message
+// types".
+enum VhostUserRequest : std::uint32_t { none = 0, set_vring_kick = 12, set_vring_enable = 18 };
+thread_local std::uint32_t request = none;
+
+// vhost tells nobody which message makes a vring's state change; but it asks about each message first.
+rte_vhost_msg_result before_message(int /*vid*/, void* message) {
+    std::memcpy(&request, message, sizeof(request)); // the first word, by the contract of the callback
+    return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
 int on_new_device(int vid) {
     auto* port = find_port(vid);
     return port != nullptr && port->device_ready(vid) ? 0 : -1;
@@ -55,7 +66,7 @@ void on_destroy_device(int vid) {
 
 int on_vring_state_changed(int vid, uint16_t vring, int enable) {
     if (auto* port = find_port(vid); port != nullptr) {
-        port->vring_changed(vid, vring, enable != 0);
+        port->vring_changed(vid, vring, enable != 0, request == set_vring_enable || request == set_vring_kick);
     }
     return 0;
 }
@@ -64,8 +75,9 @@ int on_vring_state_changed(int vid, uint16_t vring, int enable) {
 int on_features_changed(int /*vid*/, uint64_t /*features*/) {
     return 0;
 }
-int on_new_connection(int /*vid*/) {
-    return 0;
+int on_new_connection(int vid) {
+    static const rte_vhost_user_extern_ops ops{.pre_msg_handle = before_message, .post_msg_handle = nullptr};
+    return rte_vhost_extern_callback_register(vid, &ops, nullptr);
 }
 void on_connection(int /*vid*/) {
 }

@@ -8,8 +8,8 @@
 namespace dpdk {
 
 // What a guest does, told on DPDK's own threads: implementations take no lock that a Python caller can hold,
-// and return within a bounded time. vhost frees the guest's memory after device_gone and vring_changed(...,
-// false) return.
+// and return within a bounded time. vhost frees the guest's memory after device_gone returns, and after a
+// vring_changed to off unless it says that the memory stays.
 class VhostEvents {
   public:
     virtual ~VhostEvents() = default;
@@ -17,8 +17,9 @@ class VhostEvents {
     virtual bool device_ready(int vid) = 0;
     // The guest is leaving. No vring's lock is held.
     virtual void device_gone(int vid) = 0;
-    // Called with the locks of all the device's vrings held, but for switching off after device_gone.
-    virtual void vring_changed(int vid, std::uint16_t vring, bool enabled) = 0;
+    // Called with the locks of all the device's vrings held, but for switching off after device_gone. `memory_stays`:
+    // what comes with it leaves the guest's memory as it is.
+    virtual void vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) = 0;
 };
 
 class VhostSocket {

@@ -35,12 +35,20 @@ TEST(Ledger, KeepsAccountOfEveryPacketWhateverBecomesOfIt) {
     std::uint64_t submitted = 0, completed = 0, late = 0, given_up = 0, time = 0;
     for (int i = 0; i < 100'000; ++i) {
         const auto unclaimed = std::find_if(batches.begin(), batches.end(), [](auto& b) { return !b.claimed; });
-        switch (random() % 4) {
+        switch (random() % 5) {
         case 0:
             if (!ledger.full()) {
                 const auto packets = static_cast<std::uint32_t>(1 + random() % 32);
                 ledger.append(packets, ++time);
                 batches.push_back({.packets = packets, .time = time});
+                submitted += packets;
+            }
+            break;
+        case 4:
+            if (!batches.empty() && !batches.back().claimed) {
+                const auto packets = static_cast<std::uint32_t>(1 + random() % 32);
+                ledger.extend_youngest(packets);
+                batches.back().packets += packets;
                 submitted += packets;
             }
             break;

@@ -9,12 +9,14 @@ import pytest
 from pydpdk_defer._building import mbufs_needed
 from pydpdk_defer._frame_sizes import schedule
 from pydpdk_defer.eal import control_cpus
-from pydpdk_defer.plan import Channel, make_plan
-from pydpdk_defer.topology import Topology
+from pydpdk_defer.plan import Channel, Output, Plan, make_plan
+from pydpdk_defer.topology import Topology, VhostPort
 
 
-def plan_of(**tables: Any) -> Any:
-    return make_plan(Topology.from_dict(tables))
+def plan_of(channels: int = 1, **tables: Any) -> Plan:
+    """The plan where every DMA device has so many channels."""
+    topology = Topology.from_dict(tables)
+    return make_plan(topology, dict.fromkeys(topology.dma, channels))
 
 
 def test_a_flow_keeps_its_queue() -> None:
@@ -23,9 +25,10 @@ def test_a_flow_keeps_its_queue() -> None:
         pmd=[{"core": 1, "rxqs": ["src:0", "src:1", "src:2", "out:0"]}],
         forward={"wires": [["src", "out"]]},
     )
-    (pmd,) = plan.pmds
-    assert pmd.outputs == (("out", 0), ("out", 1), ("src", 0))
-    assert pmd.inputs == (("src", 0, 0), ("src", 1, 1), ("src", 2, 0), ("out", 0, 2))
+    (pmd,) = plan.pmds.values()
+    first, second, sink = Output("out", 0), Output("out", 1), Output("src", 0)
+    assert pmd.outputs == (first, second, sink)
+    assert pmd.inputs == (("src", 0, first), ("src", 1, second), ("src", 2, first), ("out", 0, sink))
 
 
 def test_each_thread_swallows_on_a_sink_of_its_own() -> None:
@@ -34,36 +37,75 @@ def test_each_thread_swallows_on_a_sink_of_its_own() -> None:
         pmd=[{"core": 0, "rxqs": ["out:0"]}, {"core": 1, "rxqs": ["out:1"]}],
         forward={"wires": [["src", "out"]]},
     )
-    assert [pmd.outputs for pmd in plan.pmds] == [(("src", 0),), (("src", 1),)]
+    assert [pmd.outputs for pmd in plan.pmds.values()] == [(Output("src", 0),), (Output("src", 1),)]
     assert plan.sinks == {"src": 2}
 
 
-def test_a_channel_for_each_thread_that_uses_a_device() -> None:
-    plan = plan_of(
-        dma={"a": {"device": "dma_skeleton0"}, "b": {"device": "dma_skeleton1"}},
-        port={
-            "src": {"kind": "generator", "queues": 4},
-            "vm0": {"kind": "vhost", "socket": "vm0.sock", "queues": 4, "dma": ["a", "b"]},
+def channels(plan: Plan, port: str) -> dict[int, tuple[Channel, ...]]:
+    return {output.qid: output.channels for pmd in plan.pmds.values() for output in pmd.outputs if output.port == port}
+
+
+def two_threads(dma: list[str], queues: int, **tables: Any) -> dict[str, Any]:
+    """Half of the queues of vm0 are sent to by each of two threads."""
+    half = queues // 2
+    return {
+        "dma": {name: {"device": f"dma_skeleton{at}"} for at, name in enumerate(dma)},
+        "port": {
+            "src": {"kind": "generator", "queues": queues},
+            "vm0": {"kind": "vhost", "socket": "vm0.sock", "queues": queues, "dma": dma},
         },
-        pmd=[{"core": 1, "rxqs": ["src:0", "src:1"]}, {"core": 2, "rxqs": ["src:2", "src:3"]}],
-        forward={"wires": [["src", "vm0"]]},
+        "pmd": [
+            {"core": 1, "rxqs": [f"src:{qid}" for qid in range(half)]},
+            {"core": 2, "rxqs": [f"src:{qid}" for qid in range(half, queues)]},
+        ],
+        "forward": {"wires": [["src", "vm0"]]},
+    } | tables
+
+
+def test_a_channel_for_each_thread_that_uses_a_device() -> None:
+    plan = plan_of(2, **two_threads(["a", "b"], queues=4))
+    of_first, of_second = [[(Channel("a", at),), (Channel("b", at),)] for at in (0, 1)]
+    assert channels(plan, "vm0") == dict(enumerate(of_first + of_second))
+    assert plan.notes == ()
+
+
+def test_a_thread_without_a_channel_copies_by_cpu_and_it_is_said() -> None:
+    plan = plan_of(**two_threads(["a"], queues=2))
+    assert channels(plan, "vm0") == {0: (Channel("a", 0),), 1: ()}
+    assert plan.notes == (
+        "port vm0: the CPU copies for txq 1, as dma a has no channel left for the PMD thread of core 2",
     )
-    assert plan.channels["vm0"] == ((Channel("a", 0),), (Channel("b", 0),), (Channel("a", 1),), (Channel("b", 1),))
-    assert plan.dma_cores == {"a": (1, 2), "b": (1, 2)}
+
+
+def test_every_thread_has_a_channel_before_any_has_two() -> None:
+    plan = plan_of(**two_threads(["a", "b"], queues=4))
+    a, b = (Channel("a", 0),), (Channel("b", 0),)
+    assert channels(plan, "vm0") == {0: a, 1: a, 2: b, 3: b}
+    assert plan.notes == ()
 
 
 def test_a_device_that_no_other_thread_uses_is_a_spare() -> None:
-    plan = plan_of(
-        dma={"a": {"device": "dma_skeleton0"}, "b": {"device": "dma_skeleton1"}, "c": {"device": "dma_skeleton2"}},
-        port={
-            "src": {"kind": "generator", "queues": 2},
-            "vm0": {"kind": "vhost", "socket": "vm0.sock", "queues": 2, "dma": ["a", "b", "c"]},
-        },
-        pmd=[{"core": 1, "rxqs": ["src:0"]}, {"core": 2, "rxqs": ["src:1"]}],
-        forward={"wires": [["src", "vm0"]]},
-    )
-    assert plan.channels["vm0"] == ((Channel("a", 0), Channel("c", 0)), (Channel("b", 0),))
-    assert plan.dma_cores == {"a": (1,), "b": (2,), "c": (1,)}
+    plan = plan_of(**two_threads(["a", "b", "c"], queues=2))
+    assert channels(plan, "vm0") == {0: (Channel("a", 0), Channel("c", 0)), 1: (Channel("b", 0),)}
+
+
+def test_what_a_thread_does_by_two_plans() -> None:
+    def tables(*wires: tuple[str, str]) -> dict[str, Any]:
+        return {
+            "port": {
+                "src0": {"kind": "generator"},
+                "src1": {"kind": "generator"},
+                "out0": {"kind": "ethdev", "device": "net_null0"},
+                "out1": {"kind": "ethdev", "device": "net_null1"},
+            },
+            "pmd": [{"core": 1, "rxqs": ["src0:0", "src1:0"]}],
+            "forward": {"wires": wires},
+        }
+
+    (now,) = plan_of(**tables(("src0", "out0"), ("src1", "out1"))).pmds.values()
+    (then,) = plan_of(**tables(("src0", "out1"), ("src1", "out0"))).pmds.values()
+    assert now.common(now) == now
+    assert now.common(then).inputs == ()
 
 
 @pytest.mark.parametrize("mix", ["imix", [(60, 3), (1500, 5)], [(64, 1)]])
@@ -86,16 +128,7 @@ def test_dpdks_own_threads_stay_off_the_pmd_cores_while_others_are_left() -> Non
 
 def test_mbufs_grow_with_queues_and_suit_a_mempool() -> None:
     def needed(queues: int) -> int:
-        vhost = {"kind": "vhost", "socket": "vm0.sock", "queues": queues}
-        return mbufs_needed(
-            Topology.from_dict(
-                {
-                    "port": {"vm0": vhost},
-                    "pmd": [{"core": 1, "rxqs": ["vm0:0"]}],
-                    "forward": {"wires": [["vm0", "vm0"]]},
-                }
-            )
-        )
+        return mbufs_needed(1, [VhostPort(kind="vhost", socket="vm0.sock", queues=queues)])
 
     assert needed(1) < needed(16)
     assert (needed(3) + 1).bit_count() == 1

@@ -16,7 +16,7 @@ def txq(**changes: Any) -> Txq:
         **dict.fromkeys(
             ("submitted", "completed", "in_flight", "given_up", "quarantined", "late_completions", "wedges"), 0
         ),
-        **dict.fromkeys(("batches", "submit_cycles", "complete_cycles", "wasted_cycles"), 0),
+        **dict.fromkeys(("batches", "retries", "submit_cycles", "complete_cycles", "wasted_cycles"), 0),
         "bytes_by_engine": {"dma": 0, "cpu": 0},
         "drops": {"ring_full": 0},
         "in_flight_time": Times({}),

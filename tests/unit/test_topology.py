@@ -129,6 +129,7 @@ def test_defaults() -> None:
                 "copy": "cpu",
                 "dma": [],
                 "wedge_timeout_ms": 3000,
+                "tx_retries_max": 8,
             },
         },
         "pmd": [{"core": 1, "rxqs": ["src:0", "vm0:0"]}],

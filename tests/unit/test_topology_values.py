@@ -149,10 +149,6 @@ def port(**keys: Any) -> dict[str, Any]:
         ({"pmd": [{**PMD, "core": -1}]}, "pmd[0].core = -1: must be a whole number of at least 0"),
         ({"pmd": [PMD, {"rxqs": ["src:0"]}]}, "pmd[1].core: missing; add for example core = 1"),
         ({"pmd": [{"core": 1}]}, 'pmd[0].rxqs: missing; add for example rxqs = ["src:0"]'),
-        (
-            {"pmd": [{**PMD, "rxqs": []}]},
-            'pmd[0].rxqs = []: must be a list of at least one receive queue, as in ["src:0"]',
-        ),
         *(
             (
                 {"pmd": [{**PMD, "rxqs": ["src:0", rxq]}]},

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What can change about a datapath while packets pass."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from errno import EINVAL
+from typing import Any, Literal
+
+from pydpdk_defer import _native, eal
+from pydpdk_defer import _topology_edits as edits
+from pydpdk_defer._building import Parts
+from pydpdk_defer._changing import change, check_change, check_host
+from pydpdk_defer._signals import shielded
+from pydpdk_defer._topology_fields import did_you_mean
+from pydpdk_defer.errors import DeferError
+from pydpdk_defer.topology import DeferralOptions, DmaModel, Port, Topology
+
+__all__ = ["Changeable"]
+
+_log = logging.getLogger("pydpdk_defer")
+
+
+class Changeable:
+    """The part of a `Datapath` that changes it."""
+
+    topology: Topology
+    _parts: Parts | None
+    _traffic: int | None  # as sources were started, while they are open
+    _dma_models: dict[str, DmaModel]
+    _told: set[str]
+
+    def change(self, topology: Topology) -> None:
+        """Go on with another topology; what is accepted already is lost by none of it.
+
+        Ports, threads, wires, rxqs of threads and `[deferral]` may differ; `[eal]`, `[dma]` and the options of a port
+        that stays may not, which is a `TopologyError`, as is what the host has no room for. An error leaves all as it
+        was. A port that goes has 5 s to drain; what is then in progress is given up. The other methods here do it by
+        this one. Not for two threads at a time.
+        """
+        if not isinstance(topology, Topology):
+            raise TypeError(f"a Datapath changes to a Topology, not {type(topology).__name__}")
+        parts = self._running()
+        check_change(self.topology, topology)
+        check_host(self.topology, topology, eal.available_cpus())
+        with shielded():
+            change(parts, self.topology, topology, self._traffic)
+            self.topology = topology
+        self._tell(parts.plan.notes)
+
+    def add_port(self, name: str, port: Port | Mapping[str, Any]) -> None:
+        """Add a port, by a table as in the topology; `set_wires` and `move_rxq` make use of it."""
+        self.change(edits.with_port(self.topology, name, port))
+
+    def remove_port(self, name: str) -> None:
+        """Remove a port, its wires, and its rxqs from their threads."""
+        self.change(edits.without_port(self.topology, name))
+
+    def set_wires(self, wires: Iterable[tuple[str, str]]) -> None:
+        """Where packets go from now on: pairs of ports, all of them."""
+        self.change(edits.with_wires(self.topology, wires))
+
+    def move_rxq(self, rxq: str, core: int | None) -> None:
+        """Have the thread of another core poll an rxq, as "src:0"; `None`: nobody."""
+        self.change(edits.with_rxq_on(self.topology, rxq, core))
+
+    def add_pmd(self, core: int, rxqs: Iterable[str] = ()) -> None:
+        """Start one more PMD thread, and have it poll these rxqs, which others may have polled until now."""
+        self.change(edits.with_pmd(self.topology, core, rxqs))
+
+    def remove_pmd(self, core: int, to: int | None = None) -> None:
+        """End a PMD thread; its rxqs go to the thread of core `to`, or are polled by nobody."""
+        self.change(edits.without_pmd(self.topology, core, to))
+
+    def set_deferral(self, options: DeferralOptions) -> None:
+        """Have every PMD thread finish what it has deferred, and work by these rules from then on.
+
+        What is still in progress after the former `max_stall_us` is given up. The counters go on.
+        """
+        if not isinstance(options, DeferralOptions):
+            raise TypeError(f"options must be DeferralOptions, not {options!r}")
+        self.change(edits.with_deferral(self.topology, options))
+
+    def set_copy(self, port: str, copy: Literal["dma", "cpu"]) -> None:
+        """Have a vhost port's packets copied by DMA or by the CPU from now on.
+
+        Each queue goes over when nothing is in flight on it. `ValueError` for DMA without a DMA device.
+        """
+        self._vhost(port).copy = copy
+
+    def set_dma_model(self, dma: str, model: DmaModel | None) -> None:
+        """Have a modelled DMA device be like this from now on; `None`: as it is itself.
+
+        Takes effect with the device's next use; what the former model held back is let go then, and copies are
+        counted anew. `ValueError` for a device without a `[dma.NAME.model]` table: the table may be empty, but it
+        is what lays a model over the device before threads use it.
+        """
+        parts = self._running()
+        if dma not in parts.dma:
+            raise ValueError(f"no DMA device {dma!r}; {did_you_mean(dma, parts.dma, 'DMA devices')}")
+        if model is not None and not isinstance(model, DmaModel):
+            raise TypeError(f"model must be a DmaModel or None, not {type(model).__name__}")
+        if dma not in parts.models:
+            raise ValueError(
+                f"dma.{dma} has no model to change, and none can be laid over a device in use; "
+                f"add the table [dma.{dma}.model] to the topology, empty for a start"
+            )
+        model = model or DmaModel()
+        if fault := model.capacity_fault(self.topology.dma[dma].ring_size):
+            raise ValueError(f"dma.{dma}.model.capacity = {model.capacity}: {fault}")
+        parts.models[dma].set(model.model_dump())
+        self._dma_models[dma] = model
+
+    def _tell(self, notes: Iterable[str]) -> None:
+        """Each note once."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                _log.warning("%s", note)
+
+    def _running(self) -> Parts:
+        if self._parts is None:
+            raise DeferError("this Datapath is not running", EINVAL, "use it as a context manager, or call start()")
+        return self._parts
+
+    def _vhost(self, name: str) -> _native.VhostPort:
+        port = self._running().ports.get(name)
+        if isinstance(port, _native.VhostPort):
+            return port
+        known = ", ".join(self.topology.needs_guest) or "none"
+        raise ValueError(f"no vhost port {name!r}; vhost ports: {known}")

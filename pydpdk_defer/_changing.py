@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Brings a running datapath from one topology to another without losing what it has accepted.
+
+Threads first let go of what changes: they send what they have received, do what they have deferred, and poll on
+what stays. A txq that nobody owns then is drained before another thread, or nobody, has it.
+"""
+
+from collections.abc import Set
+
+from pydpdk_defer import _native
+from pydpdk_defer._building import Parts, add_ports, set_sinks
+from pydpdk_defer._topology_host import core_faults, socket_faults
+from pydpdk_defer.errors import TopologyError
+from pydpdk_defer.plan import Plan, PmdPlan
+from pydpdk_defer.topology import Topology
+
+__all__ = ["DRAIN_TIMEOUT_MS", "change", "check_change", "check_host"]
+
+DRAIN_TIMEOUT_MS = 5000
+
+
+def check_change(now: Topology, then: Topology) -> None:
+    """A `TopologyError` lists what cannot change while the datapath runs."""
+    faults = [
+        f"{table}: cannot change while the datapath runs; start another Datapath"
+        for table in ("eal", "dma")
+        if getattr(now, table) != getattr(then, table)
+    ]
+    faults += [
+        f"port.{name}: the options of a port cannot change while it is there; remove it first, then add it"
+        for name, port in then.port.items()
+        if name in now.port and now.port[name] != port
+    ]
+    if faults:
+        raise TopologyError("\n".join(faults))
+
+
+def check_host(now: Topology, then: Topology, available_cpus: Set[int]) -> None:
+    """A `TopologyError` lists what of the new is in the way on this host."""
+    new = {name: port for name, port in then.port.items() if name not in now.port}
+    faults = [*core_faults(then.pmd, available_cpus), *socket_faults(new)]
+    if faults:
+        raise TopologyError("\n".join(faults))
+
+
+def change(parts: Parts, now: Topology, then: Topology, traffic: int | None) -> None:
+    """Make it so. `traffic`: as sources were started, `None` when they are closed. An error leaves all as it was."""
+    added = {name: port for name, port in then.port.items() if name not in now.port}
+    new_cores = [pmd.core for pmd in then.pmd if pmd.core not in parts.pmds]
+    plan = parts.plan_for(then)
+    try:
+        add_ports(then, added, parts)
+        for core in new_cores:
+            _start_idle(core, then, parts)
+    except BaseException:
+        for core in new_cores:
+            _stop(core, parts)
+        for name in added:
+            _remove_port(name, parts)
+        raise
+    set_sinks(parts, plan)
+    kept = _let_go_of_what_changes(parts, now, plan)
+    for name in now.port:
+        if name not in then.port:
+            _remove_port(name, parts)
+    deferral = then.deferral.model_dump()
+    for core, pmd in plan.pmds.items():
+        if pmd != kept.get(core) or then.deferral != now.deferral:
+            parts.pmds[core].reload(**parts.queues_of(pmd), **deferral)
+    parts.plan = plan
+    if traffic is not None:
+        parts.start_traffic(traffic, added)
+
+
+def _start_idle(core: int, topology: Topology, parts: Parts) -> None:
+    thread = _native.PmdThread(core=core, inputs=(), outputs=(), **topology.deferral.model_dump())
+    thread.start()
+    parts.pmds[core] = thread
+
+
+def _let_go_of_what_changes(parts: Parts, now: Topology, plan: Plan) -> dict[int, PmdPlan]:
+    """What each thread still works on then."""
+    kept = {core: pmd.common(plan.pmds.get(core, PmdPlan(core))) for core, pmd in parts.plan.pmds.items()}
+    for core, pmd in parts.plan.pmds.items():
+        if core not in plan.pmds:
+            _stop(core, parts)
+        elif kept[core] != pmd:
+            parts.pmds[core].reload(**parts.queues_of(kept[core]), **now.deferral.model_dump())
+    for core, pmd in parts.plan.pmds.items():
+        for output in pmd.outputs:
+            if output not in kept[core].outputs:
+                parts.ports[output.port].drain_txq(output.qid, DRAIN_TIMEOUT_MS)
+    return kept
+
+
+def _stop(core: int, parts: Parts) -> None:
+    thread = parts.pmds.pop(core, None)
+    if thread is not None:
+        thread.stop()
+
+
+def _remove_port(name: str, parts: Parts) -> None:
+    if name in parts.ports:
+        parts.ports[name].drain(DRAIN_TIMEOUT_MS)
+        parts.ports[name].close()
+        parts.forget_port(name)

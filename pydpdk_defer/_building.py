@@ -180,6 +180,7 @@ def _make_port(name: str, port: Port, pool: _native.Mempool, parts: Parts) -> _n
         queues=port.queues,
         dma=bool(port.dma),
         copy=port.copy_,
+        dma_min_bytes=port.dma_min_bytes,
         wedge_timeout_ms=port.wedge_timeout_ms,
         tx_retries_max=port.tx_retries_max,
         pool=pool,

@@ -80,8 +80,8 @@ class Changeable:
             raise TypeError(f"options must be DeferralOptions, not {options!r}")
         self.change(edits.with_deferral(self.topology, options))
 
-    def set_copy(self, port: str, copy: Literal["dma", "cpu"]) -> None:
-        """Have a vhost port's packets copied by DMA or by the CPU from now on.
+    def set_copy(self, port: str, copy: Literal["dma", "cpu", "auto"]) -> None:
+        """Have a vhost port's packets copied by DMA, by the CPU, or by what costs less from now on.
 
         Each queue goes over when nothing is in flight on it. `ValueError` for DMA without a DMA device.
         """

@@ -170,7 +170,7 @@ class EthdevPort(Port):
     def stop_traffic(self) -> None: ...
 
 class VhostPort(Port):
-    copy: Literal["dma", "cpu"]
+    copy: Literal["dma", "cpu", "auto"]
     def __init__(
         self,
         *,
@@ -179,12 +179,15 @@ class VhostPort(Port):
         client: bool,
         queues: int,
         dma: bool,
-        copy: Literal["dma", "cpu"],
+        copy: Literal["dma", "cpu", "auto"],
+        dma_min_bytes: int,
         wedge_timeout_ms: int,
         tx_retries_max: int,
         pool: Mempool,
     ) -> None: ...
     def open(self) -> None: ...
+    def txq_counters(self, qid: int) -> list[tuple[str, int]]: ...
+    def rxq_counters(self, qid: int) -> list[tuple[str, int]]: ...
     @property
     def ready_txqs(self) -> int: ...
     @property

@@ -12,6 +12,7 @@ class Record:
     """A frozen dataclass whose fields are keys too."""
 
     levels: ClassVar[frozenset[str]] = frozenset()
+    identity: ClassVar[str | None] = None  # the field that tells one from another of a tuple; None: its place
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.keys():
@@ -36,10 +37,18 @@ def _difference(now: Any, before: Any) -> Any:
     if isinstance(now, Mapping):
         return {key: _difference(value, before[key]) if key in before else value for key, value in now.items()}
     if isinstance(now, tuple):
-        return tuple(_difference(a, b) for a, b in zip(now, before, strict=True))
+        old = _by_identity(before)
+        return tuple(_difference(item, old[key]) if key in old else item for key, item in _by_identity(now).items())
     if isinstance(now, str) or now is None:
         return now
     return now - before
+
+
+def _by_identity(items: tuple[Any, ...]) -> dict[Any, Any]:
+    return {
+        item[item.identity] if isinstance(item, Record) and item.identity else place: item
+        for place, item in enumerate(items)
+    }
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _dma_references(parts: Parts) -> Iterator[str]:
     for name, port in parts.port.items():
         if not isinstance(port, VhostPort):
             continue
-        if port.copy_ == "dma" and not port.dma:
+        if port.copy_ != "cpu" and not port.dma:
             yield fault(
                 f"port.{name}.copy",
                 'needs dma = [...] with the name of a [dma.NAME] table; without one, copy = "cpu" would do',

@@ -145,18 +145,20 @@ class VhostPort(Section):
 
     `socket`: path of 1 to 107 bytes. `mode`: `"server"` makes the socket; `"client"` connects to a guest that
     listens, and reconnects. `queues`: queue pairs, 1 to 16. `copy_` (key `copy`): who moves the bytes,
-    `"dma"` or `"cpu"`; when not given, `"dma"` if `dma` names a device, else `"cpu"`. `dma`: names of
-    `[dma.NAME]` tables; txq q uses the q-th in turn, and when that one hangs, another of them. `wedge_timeout_ms`:
-    milliseconds, 1 to 3600000; a device that has work and hands nothing back for so long is taken out of use.
-    `tx_retries_max`: how often the rest of a batch is tried again that a full vring did not take, 0 to 32; only while
-    there is progress.
+    `"dma"`, `"cpu"`, or `"auto"`, for each batch whichever costs the thread less; when not given, `"dma"` if
+    `dma` names a device, else `"cpu"`. `dma_min_bytes`: the mean size of a batch's packets from which on
+    `"auto"` takes DMA, up to 65535; 0: it is learned. `dma`: names of `[dma.NAME]` tables; txq q uses the q-th
+    in turn, and when that one hangs, another of them. `wedge_timeout_ms`: milliseconds, 1 to 3600000; a device
+    that has work and hands nothing back for so long is taken out of use. `tx_retries_max`: how often the rest
+    of a batch is tried again that a full vring did not take, 0 to 32; only while there is progress.
     """
 
     kind: Literal["vhost"] = "vhost"
     socket: Annotated[str, text(max_bytes=SOCKET_PATH_BYTES, why=_NO_ROOM), Field(examples=["/tmp/vm0.sock"])]
     mode: Annotated[Literal["server", "client"], one_of("server", "client")] = "server"
     queues: Queues = 1
-    copy_: Annotated[Literal["dma", "cpu"], one_of("dma", "cpu"), Field(alias="copy")] = "cpu"
+    copy_: Annotated[Literal["dma", "cpu", "auto"], one_of("dma", "cpu", "auto"), Field(alias="copy")] = "cpu"
+    dma_min_bytes: Annotated[int, whole(0, 65535)] = 0
     dma: Annotated[tuple[Annotated[str, text()], ...], listed('a list of DMA names, as in ["copier"]')] = ()
     wedge_timeout_ms: Annotated[int, whole(1, 3_600_000)] = 3000
     tx_retries_max: Annotated[int, whole(0, 32)] = 8

@@ -237,6 +237,16 @@ class Datapath(Changeable):
             return self._final
         return self._read(self._running())
 
+    def vhost_counters(self, port: str) -> dict[str, dict[str, int]]:
+        """librte_vhost's own counters of the present guest: for each queue ("rxq 0", "txq 0") by their DPDK names.
+
+        Empty for a queue without a guest. Which there are differs between DPDK releases. They are kept under the
+        vring's lock, which a PMD thread may have to wait for meanwhile: not for every second.
+        """
+        vhost = self._vhost(port)
+        counters = {f"rxq {qid}": dict(vhost.rxq_counters(qid)) for qid in range(vhost.rxq_count)}
+        return counters | {f"txq {qid}": dict(vhost.txq_counters(qid)) for qid in range(vhost.txq_count)}
+
     def _received(self) -> int:
         return sum(thread.stats()["rx_packets"] for thread in self._running().pmds.values())
 

@@ -33,6 +33,7 @@ class Pmd(Record):
     """
 
     levels = frozenset({"core", "longest_stall_us"})
+    identity = "core"
 
     core: int
     iterations: int
@@ -76,13 +77,14 @@ class Txq(Record):
 
     `quarantined` packets were given up and are still with the engine; `late_completions` were given up and came
     back since. `wedges`: times that the engine handed nothing back for so long that its device was taken out of use.
-    `retries`: times that the rest of a batch was tried again.
+    `retries`: times that the rest of a batch was tried again. With `copy = "auto"`: `engine_changes` from one engine to
+    the other, and `dma_min_bytes`, the mean size from which on DMA costs less, 0 when that is not known.
     `submit_cycles` were spent in sends that the far side took something of, `complete_cycles` in
     checks that brought completions back, `wasted_cycles` in sends and checks that moved nothing. `in_flight_time`: of
     each batch that was in progress, from its submit to the check that brought its last packet back.
     """
 
-    levels = frozenset({"in_flight", "quarantined"})
+    levels = frozenset({"in_flight", "quarantined", "dma_min_bytes"})
 
     submitted: int
     completed: int
@@ -94,6 +96,8 @@ class Txq(Record):
     batches: int
     retries: int
     bytes_by_engine: Mapping[str, int]
+    engine_changes: int
+    dma_min_bytes: int
     drops: Mapping[str, int]
     submit_cycles: int
     complete_cycles: int
@@ -103,7 +107,7 @@ class Txq(Record):
 
 @dataclass(frozen=True)
 class PortCounters(Record):
-    """A port with its queues. `copy`: who moves the bytes of a vhost port now, else `None`."""
+    """A port with its queues. `copy`: who moves the bytes of a vhost port now ("dma", "cpu" or "auto"), else `None`."""
 
     levels = frozenset({"kind", "copy"})
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The ports, and their counters as dictionaries.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 
@@ -17,14 +19,15 @@ namespace {
 
 using datapath::Port;
 
-datapath::Engine parse_engine(const std::string& text) {
-    if (text == "dma") {
-        return datapath::Engine::dma;
+// Index: CopyMode.
+constexpr std::array<const char*, 3> copy_modes{"dma", "cpu", "auto"};
+
+datapath::CopyMode parse_copy(const std::string& text) {
+    const auto found = std::find(copy_modes.begin(), copy_modes.end(), text);
+    if (found == copy_modes.end()) {
+        throw std::invalid_argument("copy is 'dma', 'cpu' or 'auto', not '" + text + "'");
     }
-    if (text == "cpu") {
-        return datapath::Engine::cpu;
-    }
-    throw std::invalid_argument("copy is 'dma' or 'cpu', not '" + text + "'");
+    return static_cast<datapath::CopyMode>(found - copy_modes.begin());
 }
 
 py::dict rxq_stats(const Port& port, std::uint16_t qid) {
@@ -72,6 +75,8 @@ py::dict txq_stats(const Port& port, std::uint16_t qid) {
     d["batches"] = stats.batches;
     d["retries"] = stats.retries;
     d["bytes_by_engine"] = bytes;
+    d["engine_changes"] = stats.engine_changes;
+    d["dma_min_bytes"] = stats.dma_min_bytes;
     d["drops"] = drops;
     d["submit_cycles"] = stats.submit_cycles;
     d["complete_cycles"] = stats.complete_cycles;
@@ -141,23 +146,27 @@ void register_vhost(py::module_& m) {
     using datapath::VhostPort;
     py::class_<VhostPort, Port, std::shared_ptr<VhostPort>>(m, "VhostPort")
         .def(py::init([](std::string name, std::string socket, bool client, std::uint16_t queues, bool dma,
-                         const std::string& copy, unsigned wedge_timeout_ms, unsigned tx_retries_max,
-                         std::shared_ptr<dpdk::Mempool> pool) {
+                         const std::string& copy, std::uint32_t dma_min_bytes, unsigned wedge_timeout_ms,
+                         unsigned tx_retries_max, std::shared_ptr<dpdk::Mempool> pool) {
                  const VhostPort::Options options{.socket = std::move(socket),
                                                   .client = client,
                                                   .queues = queues,
                                                   .dma = dma,
-                                                  .copy = parse_engine(copy),
+                                                  .copy = parse_copy(copy),
+                                                  .dma_min_bytes = dma_min_bytes,
                                                   .wedge_timeout_ms = wedge_timeout_ms,
                                                   .tx_retries_max = tx_retries_max};
                  return std::make_shared<VhostPort>(std::move(name), options, std::move(pool));
              }),
              py::kw_only(), py::arg("name"), py::arg("socket"), py::arg("client"), py::arg("queues"), py::arg("dma"),
-             py::arg("copy"), py::arg("wedge_timeout_ms"), py::arg("tx_retries_max"), py::arg("pool"))
+             py::arg("copy"), py::arg("dma_min_bytes"), py::arg("wedge_timeout_ms"), py::arg("tx_retries_max"),
+             py::arg("pool"))
         .def("open", &VhostPort::open, py::call_guard<py::gil_scoped_release>())
         .def_property(
-            "copy", [](const VhostPort& self) { return self.copy() == datapath::Engine::dma ? "dma" : "cpu"; },
-            [](VhostPort& self, const std::string& copy) { self.set_copy(parse_engine(copy)); })
+            "copy", [](const VhostPort& self) { return copy_modes[static_cast<std::size_t>(self.copy())]; },
+            [](VhostPort& self, const std::string& copy) { self.set_copy(parse_copy(copy)); })
+        .def("txq_counters", &VhostPort::txq_counters, py::arg("qid"), py::call_guard<py::gil_scoped_release>())
+        .def("rxq_counters", &VhostPort::rxq_counters, py::arg("qid"), py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("ready_txqs", &VhostPort::ready_txqs)
         .def_property_readonly("vid", &VhostPort::vid)
         .def_property_readonly("connects", &VhostPort::connects)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What is counted, per PMD thread, rxq and txq. Each field has the same name in C++, Python and JSON.
-// Counters only grow, but for in_flight and quarantined, which are levels.
+// Counters only grow, but for in_flight, quarantined and dma_min_bytes, which are levels.
 #pragma once
 
 #include <array>
@@ -13,6 +13,8 @@
 namespace datapath {
 
 enum class Engine : std::uint8_t { dma, cpu };
+// Which of them a port uses: one of them always, or for each batch the cheaper one.
+enum class CopyMode : std::uint8_t { dma, cpu, automatic };
 
 // Why a packet that was to be sent was not.
 enum class Drop : std::uint8_t {
@@ -63,6 +65,8 @@ struct TxqStats {
     std::uint64_t retries = 0;   // times that the rest of a batch was tried again
     std::uint64_t bytes_dma = 0; // bytes of completed and late packets, by the engine that moved them
     std::uint64_t bytes_cpu = 0;
+    std::uint64_t engine_changes = 0;  // by copy = "auto", from one engine to the other
+    std::uint64_t dma_min_bytes = 0;   // mean size from which on "auto" finds DMA cheaper; 0: none yet, or not "auto"
     std::uint64_t submit_cycles = 0;   // in sends that the ring took something of
     std::uint64_t complete_cycles = 0; // in checks that brought completions back
     std::uint64_t wasted_cycles = 0;   // in sends and checks that moved nothing

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "dpdk/log.hpp"
+#include "dpdk/vhost_counters.hpp"
 
 namespace datapath {
 
@@ -20,7 +21,8 @@ VhostPort::VhostPort(std::string name, const Options& options, std::shared_ptr<d
     for (std::uint16_t qid = 0; qid < options.queues; ++qid) {
         rxqs_[qid].configure(qid, pool_->get());
         txqs_[qid].configure(qid, {.dma = options.dma,
-                                   .engine = options.copy,
+                                   .mode = options.copy,
+                                   .dma_min_bytes = options.dma_min_bytes,
                                    .wedge_timeout_ms = options.wedge_timeout_ms,
                                    .tx_retries_max = options.tx_retries_max});
     }
@@ -64,23 +66,33 @@ void VhostPort::close() {
     }
 }
 
-void VhostPort::set_copy(Engine engine) {
-    if (engine == Engine::dma && !options_.dma) {
-        throw std::invalid_argument("port " + name() + " has no DMA device: copy cannot be 'dma'");
-    }
-    if (engine == Engine::dma &&
-        !std::all_of(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.can_use_dma(); })) {
-        throw std::invalid_argument("port " + name() +
-                                    ": its PMD thread has no DMA device that is in use, copy cannot be 'dma'");
+void VhostPort::set_copy(CopyMode mode) {
+    if (mode != CopyMode::cpu) {
+        const std::string name_of_mode = mode == CopyMode::dma ? "'dma'" : "'auto'";
+        if (!options_.dma) {
+            throw std::invalid_argument("port " + name() + " has no DMA device: copy cannot be " + name_of_mode);
+        }
+        if (!std::all_of(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.can_use_dma(); })) {
+            throw std::invalid_argument("port " + name() + ": its PMD thread has no DMA device that is in use, copy " +
+                                        "cannot be " + name_of_mode);
+        }
     }
     for (auto& txq : txqs_) {
-        txq.request_engine(engine);
+        txq.request_mode(mode);
     }
 }
 
 unsigned VhostPort::ready_txqs() const {
     return static_cast<unsigned>(
         std::count_if(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.has_guest(); }));
+}
+
+VhostPort::Counters VhostPort::txq_counters(std::uint16_t qid) const {
+    return dpdk::vring_counters(txqs_.at(qid).vid(), dpdk::guest_rx_vring(qid));
+}
+
+VhostPort::Counters VhostPort::rxq_counters(std::uint16_t qid) const {
+    return dpdk::vring_counters(rxqs_.at(qid).vid(), dpdk::guest_tx_vring(qid));
 }
 
 bool VhostPort::device_ready(int vid) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "datapath/port.hpp"
@@ -22,7 +23,8 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
         bool client = false;
         std::uint16_t queues = 1; // queue pairs
         bool dma = false;         // DMA channels may copy, as the owners of the txqs bring them
-        Engine copy = Engine::cpu;
+        CopyMode copy = CopyMode::cpu;
+        std::uint32_t dma_min_bytes = 0; // see VhostTxq::Options
         unsigned wedge_timeout_ms = 3000;
         unsigned tx_retries_max = 8;
     };
@@ -48,12 +50,16 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     void close() override;
     // Every queue moves over when it finds nothing in flight. Throws std::invalid_argument for DMA without a
     // channel that can be used.
-    void set_copy(Engine engine);
-    [[nodiscard]] Engine copy() const { return txqs_.front().engine(); }
+    void set_copy(CopyMode mode);
+    [[nodiscard]] CopyMode copy() const { return txqs_.front().mode(); }
     // Queues that a guest has ready for our packets.
     [[nodiscard]] unsigned ready_txqs() const;
     // vhost's number of the guest's device, -1 without a guest.
     [[nodiscard]] int vid() const { return txqs_.front().vid(); }
+    // librte_vhost's own counters of a guest's receive or transmit vring; empty without a guest.
+    using Counters = std::vector<std::pair<std::string, std::uint64_t>>;
+    [[nodiscard]] Counters txq_counters(std::uint16_t qid) const;
+    [[nodiscard]] Counters rxq_counters(std::uint16_t qid) const;
     // Guests that came, and guests that left.
     [[nodiscard]] std::uint64_t connects() const { return connects_.load(std::memory_order_relaxed); }
     [[nodiscard]] std::uint64_t disconnects() const { return disconnects_.load(std::memory_order_relaxed); }

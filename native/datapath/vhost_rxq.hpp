@@ -58,6 +58,7 @@ class VhostRxq {
 
     // ---- control side ----
     [[nodiscard]] RxqStats stats() const { return published_.read(); }
+    [[nodiscard]] int vid() const { return lease_.vid(); }
 
     // ---- vhost's event thread ----
     void device_ready(int vid) {

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "datapath/copy_choice.hpp"
 #include "datapath/ledger.hpp"
 #include "datapath/mbuf_fifo.hpp"
 #include "datapath/port.hpp"
@@ -30,9 +31,10 @@ class VhostTxq {
   public:
     struct Options {
         bool dma = false; // or CPU copy only
-        Engine engine = Engine::cpu;
-        unsigned wedge_timeout_ms = 0; // in flight and no completion for so long: the device hangs
-        unsigned tx_retries_max = 0;   // tries for the rest of a batch, while there is progress
+        CopyMode mode = CopyMode::cpu;
+        std::uint32_t dma_min_bytes = 0; // for CopyMode::automatic; 0: learned
+        unsigned wedge_timeout_ms = 0;   // in flight and no completion for so long: the device hangs
+        unsigned tx_retries_max = 0;     // tries for the rest of a batch, while there is progress
     };
     void configure(std::uint16_t qid, Options options);
 
@@ -60,11 +62,11 @@ class VhostTxq {
     // From submit to the check that brought the last packet back, one for each batch.
     [[nodiscard]] const TimeCounts& in_flight_times() const { return in_flight_times_; }
     // The owner changes the engine when it finds nothing in flight.
-    void request_engine(Engine engine) {
-        asked_engine_.store(engine, std::memory_order_relaxed);
-        wanted_engine_.store(engine, std::memory_order_relaxed);
+    void request_mode(CopyMode mode) { asked_mode_.store(mode, std::memory_order_relaxed); }
+    // As asked, or the only one there is.
+    [[nodiscard]] CopyMode mode() const {
+        return can_use_dma() ? asked_mode_.load(std::memory_order_relaxed) : CopyMode::cpu;
     }
-    [[nodiscard]] Engine engine() const { return wanted_engine_.load(std::memory_order_relaxed); }
     // Its owner has a DMA device that is not out of use; true too where nobody sends.
     [[nodiscard]] bool can_use_dma() const { return can_use_dma_.load(std::memory_order_relaxed); }
     [[nodiscard]] int vid() const { return lease_.vid(); }
@@ -97,7 +99,9 @@ class VhostTxq {
     [[nodiscard]] std::uint16_t send_by_dma(int vid, Batch& batch, std::uint64_t start);
     // Returns the packets taken, from the first on.
     [[nodiscard]] std::uint16_t submit(int vid, rte_mbuf** packets, std::uint16_t count);
-    [[nodiscard]] bool change_engine(Engine wanted);
+    // For the next batch. `now`: the TSC.
+    void choose_engine(std::uint16_t packets, std::uint64_t bytes, std::uint64_t now);
+    void change_engine(Engine wanted, std::uint64_t now);
     // Returns the packets handed back; then the owner's clock is fresh.
     std::uint32_t poll();
     void take_back(std::uint32_t packets);
@@ -135,7 +139,10 @@ class VhostTxq {
     std::uint64_t handed_back_at_look_ = 0;
     std::uint64_t silent_ = 0; // TSC cycles in which looks found nothing handed back
     std::uint64_t next_engine_change_ = 0;
-    Engine engine_ = Engine::cpu;
+    Engine engine_ = Engine::cpu;   // of the last batch
+    CopyMode mode_ = CopyMode::cpu; // as it was asked for when that was sent
+    CopyChoice choice_;
+    std::uint64_t chosen_at_ = 0;
     Ledger ledger_{max_in_flight};
     MbufFifo mbufs_{max_in_flight};
     TxqStats stats_;
@@ -146,8 +153,7 @@ class VhostTxq {
     VringLease lease_;
     std::atomic<std::uint32_t> handed_back_{
         0}; // packets drained by the event thread that the ledger does not know of yet
-    std::atomic<Engine> asked_engine_{Engine::cpu};
-    std::atomic<Engine> wanted_engine_{Engine::cpu}; // as asked, or the only one there is
+    std::atomic<CopyMode> asked_mode_{CopyMode::cpu};
     std::atomic<bool> can_use_dma_{true};
     bool attached_ = false; // event thread only: librte_vhost's async state of this vring exists
     Published<TxqStats> published_;

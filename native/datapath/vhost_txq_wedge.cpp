@@ -26,12 +26,11 @@ void VhostTxq::choose_channel() {
         }
     }
     can_use_dma_.store(false, std::memory_order_relaxed);
-    wanted_engine_.store(Engine::cpu, std::memory_order_relaxed);
     engine_ = Engine::cpu;
 }
 
-// Only time in which somebody looked counts, or waited and asked: a process that was stopped for a while finds its copies
-// unfinished too.
+// Only time in which somebody looked counts, or waited and asked: a process that was stopped for a while finds its
+// copies unfinished too.
 bool VhostTxq::hangs() {
     const std::uint64_t now = rte_rdtsc();
     const std::uint64_t since = now - std::exchange(last_look_, now);

@@ -26,6 +26,22 @@ def test_mixed_sizes_arrive_complete_in_order_and_intact(folder: Path, copy: str
     assert figures["pmds"][0]["work_deferred"] == figures["pmds"][0]["work_done"]
 
 
+@pytest.mark.parametrize("dma_min_bytes", [0, 1500], ids=["learned", "given"])
+def test_whichever_engine_moves_them_they_arrive_in_order(folder: Path, dma_min_bytes: int) -> None:
+    figures, _ = deliver(
+        folder,
+        200_000,
+        port__vm0__copy="auto",
+        port__vm0__dma_min_bytes=dma_min_bytes,
+        port__src__burst=4,
+    )
+    txq = figures["ports"]["vm0"]["txqs"][0]
+    assert sum(txq["bytes_by_engine"].values()) == figures["ports"]["src"]["rxqs"][0]["bytes"]
+    assert all(moved > 0 for moved in txq["bytes_by_engine"].values())
+    assert figures["ports"]["vm0"]["copy"] == "auto"
+    assert txq["dma_min_bytes"] == dma_min_bytes or dma_min_bytes == 0
+
+
 @pytest.mark.parametrize("copy", ["dma", "cpu"])
 def test_two_queue_pairs(folder: Path, copy: str) -> None:
     frames = 60_000

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Snapshots: differences, what contradicts itself, and the texts."""
 
+import dataclasses
 import json
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,18 @@ def txq(**changes: Any) -> Txq:
         **dict.fromkeys(
             ("submitted", "completed", "in_flight", "given_up", "quarantined", "late_completions", "wedges"), 0
         ),
-        **dict.fromkeys(("batches", "retries", "submit_cycles", "complete_cycles", "wasted_cycles"), 0),
+        **dict.fromkeys(
+            (
+                "batches",
+                "retries",
+                "engine_changes",
+                "dma_min_bytes",
+                "submit_cycles",
+                "complete_cycles",
+                "wasted_cycles",
+            ),
+            0,
+        ),
         "bytes_by_engine": {"dma": 0, "cpu": 0},
         "drops": {"ring_full": 0},
         "in_flight_time": Times({}),
@@ -94,3 +106,12 @@ def test_the_live_line_of_an_idle_second() -> None:
     line = live_line(snapshot() - snapshot(0.0), 1.0)
     assert "0 pps" in line
     assert "- cycles/packet" in line
+
+
+def test_a_difference_knows_threads_by_their_cores_and_takes_new_ones_as_they_are() -> None:
+    before, after = snapshot(iterations=100), snapshot(iterations=150)
+    new = dataclasses.replace(after.pmds[0], core=5, iterations=7)
+    grown = dataclasses.replace(after, pmds=(new, *after.pmds))
+    assert {pmd.core: pmd.iterations for pmd in (grown - before).pmds} == {5: 7, 1: 50}
+    shrunk = dataclasses.replace(after, pmds=())
+    assert (shrunk - before).pmds == ()

@@ -130,6 +130,7 @@ def test_defaults() -> None:
                 "dma": [],
                 "wedge_timeout_ms": 3000,
                 "tx_retries_max": 8,
+                "dma_min_bytes": 0,
             },
         },
         "pmd": [{"core": 1, "rxqs": ["src:0", "vm0:0"]}],

@@ -144,7 +144,7 @@ def port(**keys: Any) -> dict[str, Any]:
         (port(eth={"device": 3}), f"port.eth.device = 3: {TEXT}"),
         (port(vm0={"socket": ""}), 'port.vm0.socket = "": must not be empty'),
         (port(vm0={"mode": "srever"}), 'port.vm0.mode = "srever": must be "server" or "client"'),
-        (port(vm0={"copy": "gpu"}), 'port.vm0.copy = "gpu": must be "dma" or "cpu"'),
+        (port(vm0={"copy": "gpu"}), 'port.vm0.copy = "gpu": must be "dma", "cpu" or "auto"'),
         (port(vm0={"dma": "d"}), 'port.vm0.dma = "d": must be a list of DMA names, as in ["copier"]'),
         ({"pmd": [{**PMD, "core": -1}]}, "pmd[0].core = -1: must be a whole number of at least 0"),
         ({"pmd": [PMD, {"rxqs": ["src:0"]}]}, "pmd[1].core: missing; add for example core = 1"),

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One transmit queue of a vhost port: a batch on its way to the guest, by the one engine or the other.
+#include "datapath/vhost_txq.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <rte_cycles.h>
+#include <rte_dmadev.h>
+#include <rte_vhost.h>
+
+namespace datapath {
+namespace {
+
+// How long a batch waits for what is in flight when the engine is to be changed.
+constexpr unsigned engine_change_ms = 100;
+// After one that was in vain, so many times as long passes until the next.
+constexpr std::uint64_t waits_between_engine_changes = 16;
+
+} // namespace
+
+int VhostTxq::send(Batch& batch, Sent& sent) {
+    const std::uint64_t start = rte_rdtsc();
+    take_handed_back();
+    const std::uint64_t bytes = check_lengths(batch);
+    const std::uint16_t offered = batch.count;
+    const int vid = lease_.vid();
+    std::uint16_t taken = 0;
+    Drop reason = Drop::no_guest;
+    if (vid >= 0 && wedged_.load(std::memory_order_relaxed)) [[unlikely]] {
+        reason = Drop::dma_stopped;
+    } else if (vid >= 0 && lease_.usable()) {
+        choose_engine(offered, bytes, start);
+        reason = Drop::ring_full;
+        if (engine_ == Engine::cpu) {
+            taken = send_by_cpu(vid, batch, bytes);
+        } else {
+            taken = hold_.usable() ? send_by_dma(vid, batch, start) : std::uint16_t{0};
+            if (taken < batch.count) {
+                reason = dma_refusal();
+            }
+        }
+    }
+    if (taken < batch.count) {
+        sent.bytes -= batch.bytes_from(taken);
+        stats_.drop(reason, batch.drop_from(taken));
+    }
+    batch.count = 0;
+    sent.packets += taken;
+    sent.bytes += bytes;
+    owner_->now = rte_rdtsc();
+    (taken > 0 ? stats_.submit_cycles : stats_.wasted_cycles) += owner_->now - start;
+    stats_.batches += taken > 0;
+    if (mode_ == CopyMode::automatic && taken == offered && taken > 0) {
+        choice_.sent(engine_, taken, bytes, owner_->now - chosen_at_);
+    }
+    return taken > 0 && engine_ == Engine::dma ? -EINPROGRESS : 0;
+}
+
+std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint64_t bytes) {
+    std::uint16_t taken = 0;
+    for (unsigned retries = 0;; ++retries) {
+        std::uint16_t now = 0;
+        {
+            const OnTheWay on_the_way(entry_);
+            now = rte_vhost_enqueue_burst(vid, vring(), batch.packets + taken, batch.count - taken);
+        }
+        taken = static_cast<std::uint16_t>(taken + now);
+        if (taken == batch.count || now == 0 || retries == options_.tx_retries_max) {
+            break;
+        }
+        ++stats_.retries;
+    }
+    stats_.submitted += taken;
+    stats_.completed += taken;
+    stats_.bytes_cpu += bytes - batch.bytes_from(taken);
+    rte_pktmbuf_free_bulk(batch.packets, taken);
+    return taken;
+}
+
+// All that is taken of the batch is one batch of the ledger. Between two tries the guest is told what is done: room in
+// its ring comes from what it has seen.
+std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t start) {
+    if (ledger_.full() || mbufs_.room() < batch.count) {
+        return 0;
+    }
+    std::uint16_t taken = submit(vid, batch.packets, batch.count);
+    if (taken > 0) {
+        ledger_.append(taken, start);
+    }
+    for (unsigned retries = 0; taken < batch.count && retries < options_.tx_retries_max; ++retries) {
+        const std::uint32_t returned = poll();
+        if (taken == 0 && returned == 0) {
+            break;
+        }
+        ++stats_.retries;
+        const std::uint16_t more = submit(vid, batch.packets + taken, static_cast<std::uint16_t>(batch.count - taken));
+        if (more == 0) {
+            break;
+        }
+        if (taken == 0) {
+            ledger_.append(more, start);
+        } else {
+            ledger_.extend_youngest(more);
+        }
+        taken = static_cast<std::uint16_t>(taken + more);
+    }
+    return taken;
+}
+
+std::uint16_t VhostTxq::submit(int vid, rte_mbuf** packets, std::uint16_t count) {
+    const OnTheWay on_the_way(entry_);
+    const std::uint16_t taken = Async::submit(vid, vring(), packets, count, *hold_.channel());
+    mbufs_.push(packets, taken);
+    stats_.submitted += taken;
+    return taken;
+}
+
+Drop VhostTxq::dma_refusal() const {
+    if (!hold_.usable()) {
+        return Drop::dma_stopped;
+    }
+    const dpdk::DmaChannel& channel = *hold_.channel();
+    return rte_dma_burst_capacity(channel.dev_id, channel.vchan) == 0 ? Drop::dma_ring_full : Drop::ring_full;
+}
+
+std::uint64_t VhostTxq::check_lengths(Batch& batch) {
+    std::uint64_t bytes = 0;
+    bool all_filled = true;
+    for (std::uint16_t i = 0; i < batch.count; ++i) {
+        const std::uint32_t length = batch.packets[i]->pkt_len;
+        bytes += length;
+        all_filled &= length != 0;
+    }
+    if (!all_filled) [[unlikely]] {
+        drop_zero_length(batch);
+    }
+    return bytes;
+}
+
+void VhostTxq::drop_zero_length(Batch& batch) {
+    std::uint16_t kept = 0;
+    for (std::uint16_t i = 0; i < batch.count; ++i) {
+        rte_mbuf* packet = batch.packets[i];
+        if (packet->pkt_len != 0) {
+            batch.packets[kept++] = packet;
+        } else {
+            rte_pktmbuf_free(packet);
+            stats_.drop(Drop::zero_length, 1);
+        }
+    }
+    batch.count = kept;
+}
+
+void VhostTxq::choose_engine(std::uint16_t packets, std::uint64_t bytes, std::uint64_t now) {
+    mode_ = asked_mode_.load(std::memory_order_relaxed);
+    Engine wanted = Engine::cpu;
+    if (can_use_dma()) {
+        wanted = mode_ == CopyMode::automatic ? choice_.choose(packets, bytes, ledger_.outstanding() > 0, now)
+                                              : static_cast<Engine>(mode_);
+    }
+    chosen_at_ = now;
+    if (wanted != engine_) {
+        change_engine(wanted, now);
+    }
+    if (engine_ == Engine::dma && !hold_.usable() && ledger_.outstanding() == 0) [[unlikely]] {
+        choose_channel();
+    }
+}
+
+// Sync and async enqueue on one vring corrupt it unless nothing is in flight in between: the batch waits, and when that
+// lasts too long the next try is left for later.
+void VhostTxq::change_engine(Engine wanted, std::uint64_t now) {
+    if (ledger_.outstanding() == 0) {
+        engine_ = wanted;
+        return;
+    }
+    if (now < next_engine_change_) {
+        return;
+    }
+    const std::uint64_t left = owner_->max_stall - std::min(owner_->waited, owner_->max_stall);
+    const std::uint64_t longest = std::min(left, rte_get_tsc_hz() / 1000 * engine_change_ms);
+    while (ledger_.outstanding() > 0) {
+        if (poll() == 0 && (owner_->now - now > longest || !hold_.usable())) {
+            break;
+        }
+    }
+    chosen_at_ = owner_->now;
+    const std::uint64_t waited = owner_->now - now;
+    owner_->waited += waited;
+    if (ledger_.outstanding() == 0) {
+        engine_ = wanted;
+        choice_.waited(waited, owner_->now);
+    } else {
+        next_engine_change_ = owner_->now + longest * waits_between_engine_changes;
+        choice_.stays_on_dma(waited, owner_->now);
+    }
+}
+
+} // namespace datapath

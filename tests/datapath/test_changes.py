@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A datapath that changes while packets pass: what it accepted is not lost, and an error changes nothing."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from delivery import LONG_RING
+from processes import Guest, Process, assert_books_balance, assert_intact, dropped, txq_sum
+
+
+def change(folder: Path, changes: int, seed: int) -> tuple[dict[str, int], list[float]]:
+    """So many changes beside a paced stream, which arrives whole. What was changed, and the memory after each."""
+    script = Path(__file__).with_name("changing_datapath.py")
+    task = {"folder": str(folder), "changes": changes, "seed": seed}
+    with (
+        Process(folder, "script", [sys.executable, str(script), json.dumps(task)]) as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
+    ):
+        assert run.finish() == 0, run.stderr
+        report = guest.report()
+    figures = json.loads(run.stdout.splitlines()[-1])
+    assert_books_balance(figures)
+    assert_intact(report)
+    assert report["lost"] == 0
+    assert dropped(figures, "vm0") == 0
+    assert report["received"] == txq_sum(figures, "vm0", "completed")
+    assert figures["ports"]["src"]["rxqs"][0]["packets"] == report["received"]
+    assert figures["vhost_counters"]["txq 0"]["good_packets"] == report["received"]
+    return figures["changes"], figures["resident_mb"]
+
+
+@pytest.mark.timeout(300)
+def test_changes_at_random_beside_a_paced_stream(folder: Path) -> None:
+    done, _ = change(folder, 30, seed=3)
+    assert len(done) >= 6
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_hundred_changes_and_flat_memory(folder: Path, seed: int) -> None:
+    done, resident = change(folder, 100, seed)
+    assert len(done) == 8
+    second_half = resident[50:]
+    assert max(second_half) - second_half[0] < 1
+
+
+def test_a_change_that_cannot_be_leaves_all_as_it_was(folder: Path) -> None:
+    script = Path(__file__).with_name("refused_changes.py")
+    with (
+        Process(folder, "script", [sys.executable, str(script), str(folder)]) as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
+    ):
+        assert run.finish() == 0, run.stderr
+        report = guest.report()
+    figures = json.loads(run.stdout.splitlines()[-1])
+    assert_books_balance(figures)
+    assert report["received"] == txq_sum(figures, "vm0", "completed") == 2000

@@ -67,7 +67,7 @@ class Bench:
         self._generator = generator
         self._vhost = vhost
         self._dma = parts.dma["copier"]
-        self._pmd = parts.pmds[0]
+        [self._pmd] = parts.pmds.values()
         self._slice_ms = slice_ms
 
     def product(self, engine: Literal["cpu", "dma"], size: int, rate_pps: float) -> Slice:
@@ -161,7 +161,7 @@ def datapath_with_guest(largest: int, hugepages: bool, paced: bool) -> Iterator[
         with Datapath(topology) as datapath, guest(socket, core=GUEST_CORE, hugepages=hugepages):
             datapath.wait_for_guest("vm0", 20)
             assert datapath._parts is not None
-            datapath._parts.pmds[0].stop()
+            next(iter(datapath._parts.pmds.values())).stop()
             yield datapath
 
 

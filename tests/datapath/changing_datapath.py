@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A datapath that changes again and again while packets pass; a process of its own, for test_changes.py.
 
-    python changing_datapath.py JSON      {"folder": ..., "changes": N, "seed": N}
+    python changing_datapath.py JSON      {"topology": ..., "cores": [two], "socket": of vm1, "changes": N, "seed": N}
 
 A paced stream goes to a guest on vm0 all the time, by whatever threads and channels there are. Prints a line of JSON:
 the final figures, what was changed how often, and the resident memory in MB after each change.
@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from processes import PMD_CORE, SHARED_CORE, topology
-
 import pydpdk_defer as pd
 
 PAGE_MB = 4096 / 2**20
@@ -30,9 +28,10 @@ def resident_mb() -> float:
 class Changes:
     """Each method is a change; which are possible depends on what the datapath is like."""
 
-    def __init__(self, dp: pd.Datapath, folder: Path, seed: int) -> None:
+    def __init__(self, dp: pd.Datapath, cores: list[int], socket: str, seed: int) -> None:
         self.dp = dp
-        self._folder = folder
+        self._cores = cores
+        self._socket = socket
         self._random = random.Random(seed)
         self._added = 0
 
@@ -64,8 +63,7 @@ class Changes:
             self.dp.set_copy("vm0", "dma")
 
     def add_thread(self) -> None:
-        core = SHARED_CORE if self.dp.topology.pmd[0].core == PMD_CORE else PMD_CORE
-        self.dp.add_pmd(core, self._random.choice([(), ("src:0",)]))
+        self.dp.add_pmd(self._other(self.dp.topology.pmd[0].core), self._random.choice([(), ("src:0",)]))
 
     def remove_thread(self) -> None:
         self._random.shuffle(cores := [pmd.core for pmd in self.dp.topology.pmd])
@@ -74,7 +72,10 @@ class Changes:
     def move_rxq(self) -> None:
         rxq = self._random.choice([rxq for pmd in self.dp.topology.pmd for rxq in pmd.rxqs])
         now = next(pmd.core for pmd in self.dp.topology.pmd if rxq in pmd.rxqs)
-        self.dp.move_rxq(rxq, PMD_CORE + SHARED_CORE - now)
+        self.dp.move_rxq(rxq, self._other(now))
+
+    def _other(self, core: int) -> int:
+        return sum(self._cores) - core
 
     def add_ports(self) -> None:
         self._added += 1
@@ -82,7 +83,7 @@ class Changes:
         tables["port"] |= {
             "more": {"kind": "generator", "rate_pps": 5000, "frame_size": "imix"},
             "null": {"kind": "ethdev", "device": f"net_null{self._added}"},
-            "vm1": {"kind": "vhost", "socket": str(self._folder / "vm1.sock"), "dma": ["copier"]},
+            "vm1": {"kind": "vhost", "socket": self._socket, "dma": ["copier"]},
         }
         tables["forward"]["wires"].append(["more", "null"])
         self._random.choice(tables["pmd"])["rxqs"] += ["more:0", "null:0"]
@@ -102,14 +103,12 @@ class Changes:
 
 
 def main(task: dict[str, Any]) -> None:
-    folder = Path(task["folder"])
-    tables = topology(folder / "vm0.sock", port__src__rate_pps=5_000, pmd=[{"core": PMD_CORE, "rxqs": ["src:0"]}])
     done: Counter[str] = Counter()
     resident = []
-    with pd.Datapath(pd.Topology.from_dict(tables)) as dp:
+    with pd.Datapath(pd.Topology.from_dict(task["topology"])) as dp:
         dp.wait_for_guest("vm0", 60)
         dp.start_traffic()
-        changes = Changes(dp, folder, task["seed"])
+        changes = Changes(dp, task["cores"], task["socket"], task["seed"])
         for _ in range(task["changes"]):
             time.sleep(0.05)
             done[changes.one()] += 1

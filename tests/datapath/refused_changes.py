@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Changes that a running datapath refuses, each with its reason; a process of its own, for test_changes.py.
 
-python refused_changes.py FOLDER
+python refused_changes.py JSON      {"topology": ..., "core": of a thread, "folder": of its sockets}
 """
 
 import json
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import PMD_CORE, topology
 
 import pydpdk_defer as pd
 
@@ -23,9 +22,9 @@ def refused(change: Callable[[], Any], *texts: str) -> None:
     assert all(text in str(caught.value) for text in texts), caught.value
 
 
-def main(folder: Path) -> None:
-    tables = topology(folder / "vm0.sock", port__src__rate_pps=10_000)
-    with pd.Datapath(pd.Topology.from_dict(tables)) as dp:
+def main(task: dict[str, Any]) -> None:
+    folder, core = Path(task["folder"]), task["core"]
+    with pd.Datapath(pd.Topology.from_dict(task["topology"])) as dp:
         dp.wait_for_guest("vm0", 60)
         before = dp.topology
 
@@ -42,9 +41,9 @@ def main(folder: Path) -> None:
         refused(lambda: dp.add_port("eth", {"kind": "ethdev", "device": "net_nul0"}), "net_nul0")
         refused(lambda: dp.remove_port("vm9"), "no port 'vm9'", "vm0")
         refused(lambda: dp.move_rxq("src:0", 99), "no PMD thread on core 99")
-        refused(lambda: dp.add_pmd(PMD_CORE), "core")
+        refused(lambda: dp.add_pmd(core), "core")
         refused(lambda: dp.add_pmd(4095), "4095")
-        refused(lambda: dp.remove_pmd(PMD_CORE), "[[pmd]]")
+        refused(lambda: dp.remove_pmd(core), "[[pmd]]")
         assert dp.topology is before
         assert list(dp.snapshot().ports) == ["src", "vm0"]
         dp.run(packets=2000)
@@ -53,4 +52,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(json.loads(sys.argv[1]))

@@ -7,13 +7,31 @@ from pathlib import Path
 
 import pytest
 from delivery import LONG_RING
-from processes import Guest, Process, assert_books_balance, assert_intact, dropped, txq_sum
+from processes import (
+    PMD_CORE,
+    SHARED_CORE,
+    Guest,
+    Process,
+    assert_books_balance,
+    assert_intact,
+    dropped,
+    topology,
+    txq_sum,
+)
 
 
 def change(folder: Path, changes: int, seed: int) -> tuple[dict[str, int], list[float]]:
     """So many changes beside a paced stream, which arrives whole. What was changed, and the memory after each."""
     script = Path(__file__).with_name("changing_datapath.py")
-    task = {"folder": str(folder), "changes": changes, "seed": seed}
+    task = {
+        "topology": topology(
+            folder / "vm0.sock", port__src__rate_pps=5_000, pmd=[{"core": PMD_CORE, "rxqs": ["src:0"]}]
+        ),
+        "cores": [PMD_CORE, SHARED_CORE],
+        "socket": str(folder / "vm1.sock"),
+        "changes": changes,
+        "seed": seed,
+    }
     with (
         Process(folder, "script", [sys.executable, str(script), json.dumps(task)]) as run,
         Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
@@ -49,8 +67,10 @@ def test_a_hundred_changes_and_flat_memory(folder: Path, seed: int) -> None:
 
 def test_a_change_that_cannot_be_leaves_all_as_it_was(folder: Path) -> None:
     script = Path(__file__).with_name("refused_changes.py")
+    tables = topology(folder / "vm0.sock", port__src__rate_pps=10_000)
+    task = {"topology": tables, "core": PMD_CORE, "folder": str(folder)}
     with (
-        Process(folder, "script", [sys.executable, str(script), str(folder)]) as run,
+        Process(folder, "script", [sys.executable, str(script), json.dumps(task)]) as run,
         Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
     ):
         assert run.finish() == 0, run.stderr

@@ -81,14 +81,14 @@ with pd.Datapath(topology) as dp:
     for port in ("vm0", "vm1"):
         dp.wait_for_guest(port, 60)
     parts = dp._parts
-    thread, plan = parts.pmds[0], parts.plan.pmds[0]
+    [thread], [plan] = parts.pmds.values(), parts.plan.pmds.values()
     rules = topology.deferral.model_dump()
     both = parts.queues_of(plan)
     staying = {{
         "inputs": [(port, qid, output if port.name == "src0" else -1) for port, qid, output in both["inputs"]],
         "outputs": [output for output in both["outputs"] if output[0].name == "vm0"],
     }}
-    assert [port.name for port, _ in both["outputs"]] == ["vm0", "vm1"]
+    assert [port.name for port, _, _ in both["outputs"]] == ["vm0", "vm1"]
     dp.start_traffic()
     for _ in range(30):
         thread.reload(**both, **rules)

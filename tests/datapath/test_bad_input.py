@@ -138,16 +138,6 @@ def test_a_pcap_that_is_not_there(folder: Path) -> None:
     assert_refused(run_tables(folder, tables), 1, "port.src.device", "none.pcap")
 
 
-def test_two_pmd_threads_on_one_dma_channel(folder: Path) -> None:
-    tables = topology(
-        folder / "vm0.sock",
-        port__src={"kind": "generator", "queues": 2},
-        port__vm0={"kind": "vhost", "socket": str(folder / "vm0.sock"), "queues": 2, "dma": ["copier"]},
-        pmd=[{"core": 0, "rxqs": ["src:0"]}, {"core": 1, "rxqs": ["src:1"]}],
-    )
-    assert_refused(run_tables(folder, tables), 1, "dma.copier", "2 PMD threads", "dma_skeleton0")
-
-
 @pytest.mark.skipif(HUGEPAGES, reason="memory in hugepages grows while free ones are there")
 def test_too_little_memory(folder: Path) -> None:
     tables = topology(folder / "vm0.sock", eal__memory_mb=64, port__src__frame_size=16128)

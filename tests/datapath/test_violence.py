@@ -37,7 +37,7 @@ def test_a_killed_guest_costs_no_mbuf_and_another_may_come(folder: Path, copy: s
             )
             run.signal(signal.SIGINT)
             figures = run.result()
-            report = second.result(status=1)  # the overload loses frames, and verify says so
+            report = second.report()  # what the overload loses, if it does, verify says
     assert figures["ports"]["vm0"]["guest_connects"] == 2
     assert report["received"] > 0
     for trouble in ("corrupt", "reordered", "duplicates"):

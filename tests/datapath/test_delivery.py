@@ -10,13 +10,10 @@ import pytest
 from delivery import LONG_RING, deliver
 from pcap import read_pcap, write_pcap
 from processes import (
-    PMD_CORE,
-    SHARED_CORE,
     Guest,
     Process,
     Run,
     Testpmd,
-    assert_intact,
     dropped,
     have_testpmd,
     topology,
@@ -68,26 +65,6 @@ def test_two_queue_pairs(folder: Path, copy: str) -> None:
     )
     assert [txq["completed"] for txq in figures["ports"]["vm0"]["txqs"]] == [frames // 2] * 2
     assert sorted(stream["received"] for stream in report["streams"].values()) == [frames // 2] * 2
-
-
-def test_a_thread_for_which_no_channel_is_left_copies_by_cpu_and_says_so_once(folder: Path) -> None:
-    tables = topology(
-        folder / "vm0.sock",
-        port__src={"kind": "generator", "queues": 2, "rate_pps": 5_000},
-        port__vm0__queues=2,
-        pmd=[{"core": SHARED_CORE, "rxqs": ["src:0"]}, {"core": PMD_CORE, "rxqs": ["src:1"]}],
-    )
-    with (
-        Run(folder, tables, "--packets", "5000", "--wait-guest", "60") as run,
-        Guest(folder, folder / "vm0.sock", *LONG_RING, "--queues", "2") as guest,
-    ):
-        figures = run.result()
-        assert_intact(guest.report())
-    by_dma, by_cpu = (txq["bytes_by_engine"] for txq in figures["ports"]["vm0"]["txqs"])
-    assert (by_dma["cpu"], by_cpu["dma"]) == (0, 0)
-    assert by_dma["dma"] > 0
-    assert by_cpu["cpu"] > 0
-    assert run.stderr.count("port vm0: the CPU copies for txq 1, as dma copier has no channel left") == 1
 
 
 @pytest.mark.parametrize("copy", ["dma", "cpu"])

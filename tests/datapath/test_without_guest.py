@@ -202,13 +202,12 @@ def test_a_ring_passes_on_what_fits_when_its_sends_are_in_progress(folder: Path)
 
 def test_a_thread_for_which_no_channel_is_left_copies_by_cpu_and_it_is_said_once(folder: Path) -> None:
     vhost = {"kind": "vhost", "socket": str(folder / "vm0.sock"), "queues": 2, "dma": ["copier"]}
-    two_threads = tables(
-        {"device": "net_null0"},
-        dma={"copier": {"device": "dma_skeleton0"}},
-        port={"src": {"kind": "generator", "queues": 2, "rate_pps": 1000}, "out": vhost},
-        pmd=[{"core": 0, "rxqs": ["src:0"]}, {"core": 1, "rxqs": ["src:1"]}],
-    )
-    with Run(folder, two_threads, "--duration", "0.5") as run:
+    alone = tables({"device": "net_null0"}) | {
+        "dma": {"copier": {"device": "dma_skeleton0"}},
+        "port": {"src": {"kind": "generator", "queues": 2, "rate_pps": 1000}, "out": vhost},
+        "pmd": [{"core": 0, "rxqs": ["src:0"]}, {"core": 1, "rxqs": ["src:1"]}],
+    }
+    with Run(folder, alone, "--duration", "0.5") as run:
         figures = run.result()
     said = "port out: the CPU copies for txq 1, as dma copier has no channel left for the PMD thread of core 1"
     assert run.stderr.count(said) == 1

@@ -7,6 +7,7 @@ is under it.
 """
 
 from pydpdk_defer._loading import dpdk_compiled, dpdk_loaded
+from pydpdk_defer.capture import Capture, CapturedFrame
 from pydpdk_defer.datapath import Datapath
 from pydpdk_defer.deferral import Deferral, DeferralStats
 from pydpdk_defer.errors import DeferError, DmaError, EalError, TopologyError, VhostError
@@ -14,6 +15,8 @@ from pydpdk_defer.stats import Snapshot
 from pydpdk_defer.topology import DeferralOptions, DmaModel, Topology
 
 __all__ = [
+    "Capture",
+    "CapturedFrame",
     "Datapath",
     "DeferError",
     "Deferral",

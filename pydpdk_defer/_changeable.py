@@ -2,6 +2,7 @@
 """What can change about a datapath while packets pass."""
 
 import logging
+import threading
 from collections.abc import Iterable, Mapping
 from errno import EINVAL
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from typing import Any, Literal
 from pydpdk_defer import _native, eal
 from pydpdk_defer import _topology_edits as edits
 from pydpdk_defer._building import Parts
-from pydpdk_defer._changing import change, check_change, check_host
+from pydpdk_defer._changing import change, check_change, check_host, rearrange
 from pydpdk_defer._signals import shielded
 from pydpdk_defer._topology_fields import did_you_mean
 from pydpdk_defer.errors import DeferError
@@ -27,6 +28,7 @@ class Changeable:
     _parts: Parts | None
     _traffic: int | None  # as sources were started, while they are open
     _dma_models: dict[str, DmaModel]
+    _lock: threading.RLock  # one change at a time
     _told: set[str]
 
     def change(self, topology: Topology) -> None:
@@ -35,17 +37,37 @@ class Changeable:
         Ports, threads, wires, rxqs of threads and `[deferral]` may differ; `[eal]`, `[dma]` and the options of a port
         that stays may not, which is a `TopologyError`, as is what the host has no room for. An error leaves all as it
         was. A port that goes has 5 s to drain; what is then in progress is given up. The other methods here do it by
-        this one. Not for two threads at a time.
+        this one.
         """
         if not isinstance(topology, Topology):
             raise TypeError(f"a Datapath changes to a Topology, not {type(topology).__name__}")
-        parts = self._running()
-        check_change(self.topology, topology)
-        check_host(self.topology, topology, eal.available_cpus())
-        with shielded():
-            change(parts, self.topology, topology, self._traffic)
-            self.topology = topology
-        self._tell(parts.plan.notes)
+        with self._lock:
+            parts = self._running()
+            check_change(self.topology, topology)
+            check_host(self.topology, topology, eal.available_cpus())
+            with shielded():
+                change(parts, self.topology, topology, self._traffic)
+                self.topology = topology
+            self._tell(parts.plan.notes)
+
+    def _follow_guests(self) -> None:
+        """Plan anew when a guest uses other queues than before, or has its memory elsewhere."""
+        with self._lock:
+            if self._parts is None or self._parts.circumstances() == self._parts.planned_for:
+                return
+            rearrange(self._parts, self.topology)
+            self._tell(self._parts.plan.notes)
+
+    def mac_table(self) -> list[tuple[str, str, int]]:
+        """What l2 forwarding has learned: (address, port, seconds since it was seen), by port and address."""
+        with self._lock:
+            parts = self._running()
+            names = {number: name for name, number in parts.bridge_ports.items()}
+            learned = parts.bridge.entries() if parts.bridge is not None else []
+            return sorted(
+                ((address, names[port], age) for address, port, age in learned if port in names),
+                key=lambda entry: (entry[1], entry[0]),
+            )
 
     def add_port(self, name: str, port: Port | Mapping[str, Any]) -> None:
         """Add a port, by a table as in the topology; `set_wires` and `move_rxq` make use of it."""
@@ -63,9 +85,12 @@ class Changeable:
         """Have the thread of another core poll an rxq, as "src:0"; `None`: nobody."""
         self.change(edits.with_rxq_on(self.topology, rxq, core))
 
-    def add_pmd(self, core: int, rxqs: Iterable[str] = ()) -> None:
-        """Start one more PMD thread, and have it poll these rxqs, which others may have polled until now."""
-        self.change(edits.with_pmd(self.topology, core, rxqs))
+    def add_pmd(self, core: int, rxqs: Iterable[str] = (), **options: int) -> None:
+        """Start one more PMD thread, and have it poll these rxqs, which others may have polled until now.
+
+        `options` are the other keys of a `[[pmd]]` table.
+        """
+        self.change(edits.with_pmd(self.topology, core, rxqs, **options))
 
     def remove_pmd(self, core: int, to: int | None = None) -> None:
         """End a PMD thread; its rxqs go to the thread of core `to`, or are polled by nobody."""

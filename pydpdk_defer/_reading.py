@@ -21,7 +21,7 @@ def read_snapshot(
         seconds=seconds,
         tsc_hz=_native.tsc_hz(),
         pmds=tuple(Pmd(**thread.stats()) for thread in parts.pmds.values()),
-        ports={name: _port(port, topology.port[name].kind) for name, port in parts.ports.items()},
+        ports={name: _port(parts, name, topology.port[name].kind) for name in parts.ports},
         mempools={pool.name: Mempool(pool.size, pool.available) for pool in parts.pools},
         dma={name: _dma(parts, name, models) for name in parts.dma},
         eal=Eal(dpdk_compiled(), dpdk_loaded(), hugepages),
@@ -36,17 +36,29 @@ def _dma(parts: Parts, name: str, models: Mapping[str, DmaModel]) -> Dma:
     return Dma(device.device, device.driver, device.is_hardware, device.out_of_use, **counters)
 
 
-def _port(port: _native.Port, kind: str) -> PortCounters:
+def _port(parts: Parts, name: str, kind: str) -> PortCounters:
+    port = parts.ports[name]
     vhost = port if isinstance(port, _native.VhostPort) else None
     return PortCounters(
         kind=kind,
         copy=vhost.copy if vhost else None,
         guest_connects=vhost.connects if vhost else 0,
         guest_disconnects=vhost.disconnects if vhost else 0,
-        rxqs=tuple(Rxq(**port.rxq_stats(qid)) for qid in range(port.rxq_count)),
-        txqs=tuple(_txq(port.txq_stats(qid)) for qid in range(port.txq_count)),
+        rxqs=tuple(_rxq(port.rxq_stats(qid)) for qid in range(port.rxq_count)),
+        txqs=tuple(_txq(parts, name, qid) for qid in range(port.txq_count)),
     )
 
 
-def _txq(counters: dict[str, Any]) -> Txq:
-    return Txq(**counters | {"in_flight_time": Times(counters["in_flight_time"])})
+def _rxq(counters: dict[str, Any]) -> Rxq:
+    return Rxq(**counters | {"recent_cycles": tuple(counters["recent_cycles"])})
+
+
+def _txq(parts: Parts, port: str, qid: int) -> Txq:
+    """With the packets that were on their way to it from other threads, and did not get there."""
+    counters = parts.ports[port].txq_stats(qid)
+    handoff = parts.handoffs.get((port, qid))
+    dropped = parts.handoff_drops[port, qid] + (handoff.dropped if handoff else 0)
+    drops = counters["drops"] | {"handoff_full": dropped}
+    waiting = handoff.waiting if handoff else 0
+    times = Times(counters["in_flight_time"])
+    return Txq(**counters | {"in_flight_time": times, "drops": drops, "waiting": waiting})

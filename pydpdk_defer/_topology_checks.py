@@ -52,7 +52,6 @@ def link_faults(parts: Parts) -> list[str]:
         *_cores_and_rxqs(parts),
         *_wires(parts),
         *_polled_without_wire(parts),
-        *_txq_owners(parts),
     ]
 
 
@@ -91,7 +90,7 @@ def _dma_references(parts: Parts) -> Iterator[str]:
     for name, port in parts.port.items():
         if not isinstance(port, VhostPort):
             continue
-        if port.copy_ != "cpu" and not port.dma:
+        if port.copy_ != "cpu" and not port.dma and not port.dma_by_queue:
             yield fault(
                 f"port.{name}.copy",
                 'needs dma = [...] with the name of a [dma.NAME] table; without one, copy = "cpu" would do',
@@ -103,6 +102,12 @@ def _dma_references(parts: Parts) -> Iterator[str]:
                 yield fault(path, f"no such [dma.NAME] table; {did_you_mean(device, parts.dma)}", device)
             elif device in port.dma[:at]:
                 yield fault(path, "is in this list already; name each DMA device once", device)
+        for qid, device in port.dma_by_queue.items():
+            path = f"port.{name}.dma_by_queue.{qid}"
+            if int(qid) >= port.queues:
+                yield fault(path, _beyond(name, port.queues, "name"), device)
+            elif device not in parts.dma:
+                yield fault(path, f"no such [dma.NAME] table; {did_you_mean(device, parts.dma)}", device)
 
 
 def _devices_once(parts: Parts) -> Iterator[str]:
@@ -154,6 +159,9 @@ def _cores_and_rxqs(parts: Parts) -> Iterator[str]:
 
 def _wires(parts: Parts) -> Iterator[str]:
     wired: dict[str, int] = {}
+    if parts.forward and parts.forward.kind == "l2" and parts.forward.wires:
+        yield fault("forward.wires", 'has no meaning with kind = "l2", which joins all ports; leave it out')
+        return
     for at, pair in enumerate(parts.forward.wires if parts.forward else ()):
         if pair[0] == pair[1] and isinstance(parts.port.get(pair[0]), GeneratorPort):
             text = "a generator has nothing to reflect; wire it to another port"
@@ -169,37 +177,18 @@ def _wires(parts: Parts) -> Iterator[str]:
 
 
 def _polled_without_wire(parts: Parts) -> Iterator[str]:
-    if parts.forward is None:
+    if parts.forward is None or parts.forward.kind == "l2":
         return
     settled = set(peers(parts.forward.wires))
-    for key, _, rxq in _polled(parts):
+    for key, rxq in _polled(parts):
         if rxq.port not in settled:
             settled.add(rxq.port)
             text = f'port {rxq.port} is in no wire; add one to forward.wires, as in ["{rxq.port}", "OTHER"]'
             yield fault(key, text, str(rxq))
 
 
-def _txq_owners(parts: Parts) -> Iterator[str]:
-    """A txq has one owner thread; by wire, rxq q leaves by txq q modulo the queues of the other port."""
-    towards = peers(parts.forward.wires) if parts.forward else {}
-    owners: dict[tuple[str, int], tuple[int, str]] = {}
-    for key, core, rxq in _polled(parts):
-        peer = towards.get(rxq.port, "")
-        port = parts.port.get(peer)
-        if port is None or isinstance(port, GeneratorPort):
-            continue
-        txq = rxq.qid % port.queues
-        owner, first = owners.setdefault((peer, txq), (core, key))
-        if owner != core:
-            text = (
-                f"core {core} would send to txq {txq} of port {peer}, as core {owner} does for {first}; "
-                f"give port {peer} more queues or poll these rxqs on one core"
-            )
-            yield fault(key, text, str(rxq))
-
-
-def _polled(parts: Parts) -> Iterator[tuple[str, int, RxqRef]]:
-    """Each receive queue that exists, where it is polled first: its key, the core, and which it is."""
+def _polled(parts: Parts) -> Iterator[tuple[str, RxqRef]]:
+    """Each receive queue that exists, where it is polled first: its key, and which it is."""
     seen: set[RxqRef] = set()
     for at, pmd in enumerate(parts.pmd):
         for index, written in enumerate(pmd.rxqs if pmd else ()):
@@ -207,9 +196,9 @@ def _polled(parts: Parts) -> Iterator[tuple[str, int, RxqRef]]:
             port = parts.port.get(rxq.port)
             if pmd and port and rxq.qid < port.queues and rxq not in seen:
                 seen.add(rxq)
-                yield f"pmd[{at}].rxqs[{index}]", pmd.core, rxq
+                yield f"pmd[{at}].rxqs[{index}]", rxq
 
 
-def _beyond(port: str, queues: int) -> str:
-    which = "only queue 0; poll that" if queues == 1 else f"queues 0 to {queues - 1}; poll one of those"
+def _beyond(port: str, queues: int, verb: str = "poll") -> str:
+    which = f"only queue 0; {verb} that" if queues == 1 else f"queues 0 to {queues - 1}; {verb} one of those"
     return f"port {port} has {which} or set port.{port}.queues higher"

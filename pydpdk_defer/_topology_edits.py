@@ -59,12 +59,12 @@ def with_rxq_on(topology: Topology, rxq: str, core: int | None) -> Topology:
     return Topology.from_dict(tables)
 
 
-def with_pmd(topology: Topology, core: int, rxqs: Iterable[str]) -> Topology:
+def with_pmd(topology: Topology, core: int, rxqs: Iterable[str], **options: int) -> Topology:
     """A thread more; rxqs that others poll are its own then."""
     tables = topology.to_dict()
     wanted = list(rxqs)
     _take_rxqs(tables, wanted)
-    tables["pmd"].append({"core": core, "rxqs": wanted})
+    tables["pmd"].append({"core": core, "rxqs": wanted, **options})
     return Topology.from_dict(tables)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "matching",
     "number",
     "one_of",
+    "queue_number",
     "rxq",
     "text",
     "whole",
@@ -174,6 +175,11 @@ def listed(should: str, *, low: int = 0, high: int | None = None) -> BeforeValid
         return tuple(value)
 
     return BeforeValidator(check)
+
+
+def queue_number() -> BeforeValidator:
+    """The number of a queue as a key: text, as keys are."""
+    return matching("[0-9]|1[0-5]", 'a queue number from "0" to "15"')
 
 
 def rxq() -> BeforeValidator:

@@ -21,6 +21,7 @@ from pydpdk_defer._topology_fields import (
     matching,
     number,
     one_of,
+    queue_number,
     rxq,
     text,
     whole,
@@ -148,9 +149,10 @@ class VhostPort(Section):
     `"dma"`, `"cpu"`, or `"auto"`, for each batch whichever costs the thread less; when not given, `"dma"` if
     `dma` names a device, else `"cpu"`. `dma_min_bytes`: the mean size of a batch's packets from which on
     `"auto"` takes DMA, up to 65535; 0: it is learned. `dma`: names of `[dma.NAME]` tables; txq q uses the q-th
-    in turn, and when that one hangs, another of them. `wedge_timeout_ms`: milliseconds, 1 to 3600000; a device
-    that has work and hands nothing back for so long is taken out of use. `tx_retries_max`: how often the rest
-    of a batch is tried again that a full vring did not take, 0 to 32; only while there is progress.
+    in turn, one on the guest's NUMA node before others, and when that one hangs, another of them. `dma_by_queue`:
+    queue numbers, as text, with the one device that copies for this queue. `wedge_timeout_ms`: milliseconds, 1 to
+    3600000; a device that has work and hands nothing back for so long is taken out of use. `tx_retries_max`: how often
+    the rest of a batch is tried again that a full vring did not take, 0 to 32; only while there is progress.
     """
 
     kind: Literal["vhost"] = "vhost"
@@ -160,13 +162,14 @@ class VhostPort(Section):
     copy_: Annotated[Literal["dma", "cpu", "auto"], one_of("dma", "cpu", "auto"), Field(alias="copy")] = "cpu"
     dma_min_bytes: Annotated[int, whole(0, 65535)] = 0
     dma: Annotated[tuple[Annotated[str, text()], ...], listed('a list of DMA names, as in ["copier"]')] = ()
+    dma_by_queue: Mapping[Annotated[str, queue_number()], Annotated[str, text()]] = {}
     wedge_timeout_ms: Annotated[int, whole(1, 3_600_000)] = 3000
     tx_retries_max: Annotated[int, whole(0, 32)] = 8
 
     @model_validator(mode="before")
     @classmethod
     def _copy_by_dma_when_there_is_one(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and "copy" not in data and data.get("dma"):
+        if isinstance(data, Mapping) and "copy" not in data and (data.get("dma") or data.get("dma_by_queue")):
             return {**data, "copy": "dma"}
         return data
 
@@ -178,7 +181,9 @@ class PmdThread(Section):
     """One `[[pmd]]`: a pinned thread.
 
     `core`: the CPU that it is pinned to, as the operating system numbers them. `rxqs`: the receive queues
-    that it polls, each as `"port:qid"`; with none it waits for some.
+    that it polls, each as `"port:qid"`; with none it waits for some. `tx_flush_interval_us`: how long packets wait for
+    others to fill a batch, 0 to 1000000. `sleep_max_us`: the longest that the thread sleeps between two polls when
+    there is little to do, 0 (never) to 10000.
     """
 
     core: Annotated[int, whole(0), Field(examples=[1])]
@@ -187,6 +192,8 @@ class PmdThread(Section):
         listed('a list of receive queues, as in ["src:0"]'),
         Field(examples=[["src:0"]]),
     ]
+    tx_flush_interval_us: Annotated[int, whole(0, 1_000_000)] = 0
+    sleep_max_us: Annotated[int, whole(0, 10_000)] = 0
 
 
 class DeferralOptions(Section):
@@ -214,11 +221,13 @@ class DeferralOptions(Section):
 class ForwardOptions(Section):
     """`[forward]`: where a received packet goes.
 
-    `kind`: `"wire"`. `wires`: pairs of port names; what one port of a pair receives leaves by the other, both
-    ways. An ethdev or vhost port paired with itself reflects.
+    `kind`: `"wire"`, or `"l2"`: by MAC address, as a learning switch of all ports. `wires`: pairs of port names; what
+    one port of a pair receives leaves by the other, both ways. An ethdev or vhost port paired with itself reflects.
+    `mac_ageing_s`: seconds after which an address that was not seen is forgotten, 1 to 1000000. `mac_table_size`:
+    addresses that there is room for, 16 to 1048576.
     """
 
-    kind: Annotated[Literal["wire"], one_of("wire")] = "wire"
+    kind: Annotated[Literal["wire", "l2"], one_of("wire", "l2")] = "wire"
     wires: Annotated[
         tuple[
             Annotated[tuple[str, str], listed('two port names, as in ["src", "vm0"]', low=2, high=2)],
@@ -226,3 +235,5 @@ class ForwardOptions(Section):
         ],
         listed('a list of pairs of port names, as in [["src", "vm0"]]'),
     ] = ()
+    mac_ageing_s: Annotated[int, whole(1, 1_000_000)] = 300
+    mac_table_size: Annotated[int, whole(16, 2**20)] = 8192

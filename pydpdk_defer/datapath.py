@@ -3,6 +3,7 @@
 
 import atexit
 import os
+import threading
 import time
 from collections.abc import Callable
 from errno import EALREADY, ETIMEDOUT
@@ -11,10 +12,11 @@ from typing import Self
 
 from pydpdk_defer import eal
 from pydpdk_defer._building import Parts, build
-from pydpdk_defer._changeable import Changeable
 from pydpdk_defer._changing import DRAIN_TIMEOUT_MS
+from pydpdk_defer._frames import Frames
 from pydpdk_defer._reading import read_snapshot
 from pydpdk_defer._signals import shielded
+from pydpdk_defer._watching import Watcher
 from pydpdk_defer.errors import EalError, VhostError
 from pydpdk_defer.stats import Snapshot
 from pydpdk_defer.topology import Topology, VhostPort
@@ -29,7 +31,7 @@ _ALL_QUEUES_GRACE_SECONDS = 0.5
 _DRIVER_START_SECONDS = 0.3
 
 
-class Datapath(Changeable):
+class Datapath(Frames):
     """A running datapath. A context manager; DPDK allows one a process.
 
         with Datapath(topology) as dp:
@@ -51,6 +53,8 @@ class Datapath(Changeable):
         self._final: Snapshot | None = None
         self._traffic: int | None = None  # as sources were started, while they are open
         self._told: set[str] = set()
+        self._lock = threading.RLock()
+        self._watcher = Watcher(self._follow_guests)
         self._hugepages = False
         self._up_since = 0.0
         self._dma_models = {name: dma.model for name, dma in topology.dma.items() if dma.model is not None}
@@ -83,12 +87,15 @@ class Datapath(Changeable):
             thread.start()
         self._tell(self._parts.plan.notes)
         self._up_since = time.monotonic()
+        self._watcher.start()
 
     def stop(self) -> None:
         """Take everything down; harmless when it is down. `snapshot` stays usable."""
         with shielded():
-            if self._parts is not None:
-                self._take_down()
+            self._watcher.stop()
+            with self._lock:
+                if self._parts is not None:
+                    self._take_down()
 
     def _take_down(self) -> None:
         parts = self._parts
@@ -98,6 +105,8 @@ class Datapath(Changeable):
                 self._wind_down(parts)
             for thread in parts.pmds.values():
                 thread.stop()
+            for handoff in parts.handoffs.values():
+                handoff.close()
             for port in parts.ports.values():
                 port.drain(DRAIN_TIMEOUT_MS)
             for port in parts.ports.values():
@@ -122,6 +131,7 @@ class Datapath(Changeable):
 
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._parts))
             self._parts = None
+        self._lock = threading.RLock()  # a thread that is not here may have had it
         atexit.unregister(self.stop)
 
     def __enter__(self) -> Self:
@@ -225,9 +235,13 @@ class Datapath(Changeable):
                 published = [0] * len(iterations)
             else:
                 published = [count + (a != b) for count, a, b in zip(published, before, iterations, strict=True)]
-                if min(published) >= 2 and not any(txq.in_flight for _, _, txq in snapshot.txqs()):
+                is_left = any(txq.in_flight or txq.waiting for _, _, txq in snapshot.txqs())
+                if min(published) >= 2 and not is_left and now - since >= self._longest_flush_interval():
                     return
             time.sleep(_TICK_SECONDS)
+
+    def _longest_flush_interval(self) -> float:
+        return max((pmd.tx_flush_interval_us for pmd in self.topology.pmd), default=0) / 1e6
 
     # ---- figures ----
 

@@ -1,148 +1,190 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Who works on what: from a topology to each PMD thread's queues and each txq's DMA channels.
 
-Wire forwarding keeps a flow on one queue: what rxq q of a port receives leaves by txq q modulo the number of
-txqs of the port at the other end. A txq belongs to the one thread that sends to it. A generator swallows what
-it is sent on a txq of its own for each thread.
+Wire forwarding keeps a flow on one queue: what rxq q of a port receives leaves by txq q modulo the number of txqs
+that the port at the other end can use. With l2 forwarding each thread has one txq of every port, a different one for
+each thread as far as there are any. A txq belongs to one thread; others who send to it hand their packets over. A
+generator swallows what it is sent on a txq of its own for each thread.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import product, zip_longest
 
-from pydpdk_defer.topology import GeneratorPort, PmdThread, Topology, VhostPort
+from pydpdk_defer._channels import Channel, ChannelShares, Circumstances
+from pydpdk_defer.topology import GeneratorPort, PmdThread, Topology
 
-__all__ = ["Channel", "Output", "Plan", "PmdPlan", "make_plan"]
+__all__ = ["CONTROL", "Channel", "Circumstances", "Output", "Plan", "PmdPlan", "make_plan"]
 
-
-@dataclass(frozen=True)
-class Channel:
-    """A channel of a DMA device: the device's name in the topology, and the channel's number."""
-
-    dma: str
-    index: int
+CONTROL = 128  # the control side's number as a sender; PMD threads have those below
 
 
 @dataclass(frozen=True)
 class Output:
-    """A txq that a thread sends to, and the channels that may copy for it, the one to use first."""
+    """A txq that somebody sends to, and the channels that may copy for it, the one to use first.
+
+    `sender`: the number at the handoff by which it is sent to when somebody else owns it.
+    """
 
     port: str
     qid: int
     channels: tuple[Channel, ...] = ()
+    sender: int | None = None
+
+    @property
+    def txq(self) -> tuple[str, int]:
+        """Which one, whoever sends to it."""
+        return self.port, self.qid
 
 
 @dataclass(frozen=True)
 class PmdPlan:
-    """A PMD thread: its txqs, and its rxqs (port, qid) each with the output that it leads to or `None`."""
+    """A PMD thread: its txqs, and its rxqs (port, qid) each with the output that it leads to or `None`.
+
+    `handoffs`: those of its txqs that others send to as well. `bridged`: rxqs lead to whatever output l2 forwarding
+    finds.
+    """
 
     core: int
     outputs: tuple[Output, ...] = ()
     inputs: tuple[tuple[str, int, Output | None], ...] = ()
+    handoffs: tuple[Output, ...] = ()
+    bridged: bool = False
+    tx_flush_interval_us: int = 0
+    sleep_max_us: int = 0
 
     def common(self, other: "PmdPlan") -> "PmdPlan":
         """What a thread does the same way by both plans."""
         return PmdPlan(
             self.core,
             tuple(output for output in self.outputs if output in other.outputs),
-            tuple(rxq for rxq in self.inputs if rxq in other.inputs),
+            tuple(rxq for rxq in self.inputs if rxq in other.inputs and self.bridged == other.bridged),
+            tuple(output for output in self.handoffs if output in other.handoffs),
+            self.bridged,
+            self.tx_flush_interval_us,
+            self.sleep_max_us,
+        )
+
+    def with_handoffs(self, handoffs: Iterable[Output]) -> "PmdPlan":
+        """The same, and these of a former plan."""
+        more = tuple(output for output in handoffs if output not in self.handoffs)
+        outputs = self.outputs + tuple(output for output in more if output not in self.outputs)
+        return PmdPlan(
+            self.core,
+            outputs,
+            self.inputs,
+            self.handoffs + more,
+            self.bridged,
+            self.tx_flush_interval_us,
+            self.sleep_max_us,
         )
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole: threads by their cores, the txqs of each generator, and what is not as the topology wishes."""
+    """The whole: threads by their cores, the txqs of each generator, and what is not as the topology wishes.
+
+    `control`: by port, the txqs that the control side sends to.
+    """
 
     pmds: Mapping[int, PmdPlan]
-    sinks: Mapping[str, int]
+    sinks: Mapping[str, int] = field(default_factory=dict)
+    control: Mapping[str, Output] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def handoffs(self) -> frozenset[tuple[str, int]]:
+        """The txqs that others than their owners send to."""
+        return frozenset(output.txq for pmd in self.pmds.values() for output in pmd.handoffs)
 
-def make_plan(topology: Topology, channels: Mapping[str, int]) -> Plan:
-    """The plan of a topology that has been checked; `channels`: how many each of its DMA devices has."""
-    sinks: dict[str, int] = {}
-    rxqs = {pmd.core: _txq_of_each_rxq(topology, pmd, sinks) for pmd in topology.pmd}
-    sharing = _Sharing(topology, channels)
+
+def make_plan(topology: Topology, circumstances: Circumstances) -> Plan:
+    """The plan of a topology that has been checked."""
+    queues = _Queues(topology, circumstances)
+    routes = {pmd.core: queues.routes_of(number, pmd) for number, pmd in enumerate(topology.pmd)}
+    wanted = {core: queues.wanted_by(number, routes[core]) for number, core in enumerate(routes)}
+    owners: dict[_Queue, int] = {}
+    for core, txqs in wanted.items():
+        for txq in txqs:
+            owners.setdefault(txq, core)
+    control = {port: queues.for_control(port, owners) for port in sorted(circumstances.injected & set(topology.port))}
+    shares = ChannelShares(topology, circumstances)
     # In rounds, so that every thread has its first channel before any has its second.
-    for turn in zip_longest(*(product([core], _in_order(txqs)) for core, txqs in rxqs.items())):
+    owned = {core: [txq for txq in txqs if owners[txq] == core] for core, txqs in wanted.items()}
+    for turn in zip_longest(*(product([core], txqs) for core, txqs in owned.items())):
         for core, txq in filter(None, turn):
-            sharing.give_channel(core, txq)
+            shares.give_channel(core, txq)
+    for txq in control.values():
+        if txq not in owners:
+            shares.give_channel(None, txq)
+    shared = {txq for core, txqs in wanted.items() for txq in txqs if owners[txq] != core}
+    shared |= {txq for txq in control.values() if txq in owners}
     pmds = {}
-    for core, txqs in rxqs.items():
-        outputs = {txq: Output(*txq, sharing.channels_of(core, txq)) for txq in _in_order(txqs)}
-        inputs = tuple((port, qid, outputs[txq] if txq else None) for (port, qid), txq in txqs.items())
-        pmds[core] = PmdPlan(core, tuple(outputs.values()), inputs)
-    return Plan(pmds, sinks, tuple(sharing.notes))
+    for number, pmd in enumerate(topology.pmd):
+        outputs = {
+            txq: Output(*txq, shares.channels_of(pmd.core, txq))
+            if owners[txq] == pmd.core
+            else Output(*txq, sender=number)
+            for txq in wanted[pmd.core]
+        }
+        pmds[pmd.core] = PmdPlan(
+            pmd.core,
+            tuple(outputs.values()),
+            tuple((*rxq, outputs[txq] if txq else None) for rxq, txq in routes[pmd.core].items()),
+            tuple(output for txq, output in outputs.items() if txq in shared and output.sender is None),
+            topology.forward.kind == "l2",
+            pmd.tx_flush_interval_us,
+            pmd.sleep_max_us,
+        )
+    to_control = {
+        port: Output(*txq, sender=CONTROL) if txq in owners else Output(*txq, shares.channels_of(None, txq))
+        for port, txq in control.items()
+    }
+    return Plan(pmds, queues.sinks, to_control, tuple(shares.notes))
 
 
 _Queue = tuple[str, int]
 
 
-def _in_order(txqs: Mapping[_Queue, _Queue | None]) -> list[_Queue]:
-    return [txq for txq in dict.fromkeys(txqs.values()) if txq is not None]
+class _Queues:
+    """Which txqs the rxqs of a thread lead to."""
 
-
-def _txq_of_each_rxq(topology: Topology, pmd: PmdThread, sinks: dict[str, int]) -> dict[_Queue, _Queue | None]:
-    own_sinks: dict[str, int] = {}
-    txqs: dict[_Queue, _Queue | None] = {}
-    for rxq in topology.rxqs_of(pmd):
-        peer = topology.peer_of(rxq.port)
-        if peer is None:
-            txqs[rxq.port, rxq.qid] = None
-            continue
-        port = topology.port[peer]
-        if isinstance(port, GeneratorPort):
-            if peer not in own_sinks:
-                own_sinks[peer] = sinks.get(peer, 0)
-                sinks[peer] = own_sinks[peer] + 1
-            txqs[rxq.port, rxq.qid] = (peer, own_sinks[peer])
-        else:
-            txqs[rxq.port, rxq.qid] = (peer, rxq.qid % port.queues)
-    return txqs
-
-
-class _Sharing:
-    """Which thread uses which channel of each DMA device: one a thread, as far as there are any."""
-
-    def __init__(self, topology: Topology, channels: Mapping[str, int]) -> None:
+    def __init__(self, topology: Topology, circumstances: Circumstances) -> None:
         self._topology = topology
-        self._channels = channels
-        self._cores: dict[str, list[int]] = {name: [] for name in topology.dma}
-        self._first: dict[_Queue, str] = {}
-        self.notes: list[str] = []
+        self._usable = circumstances.usable_txqs
+        self._sinks: dict[tuple[str, int], int] = {}
+        self.sinks: dict[str, int] = {}
 
-    def give_channel(self, core: int, txq: _Queue) -> None:
-        choices = self._choices(txq)
-        for device in choices:
-            if self._let_use(device, core):
-                self._first[txq] = device
-                return
-        if choices:
-            port, qid = txq
-            self.notes.append(
-                f"port {port}: the CPU copies for txq {qid}, as dma {', '.join(choices)} has no channel left for the "
-                f"PMD thread of core {core}"
-            )
+    def routes_of(self, number: int, pmd: PmdThread) -> dict[_Queue, _Queue | None]:
+        """For each rxq the txq that it leads to by wire."""
+        routes: dict[_Queue, _Queue | None] = {}
+        for rxq in self._topology.rxqs_of(pmd):
+            peer = self._topology.peer_of(rxq.port)
+            routes[rxq.port, rxq.qid] = None if peer is None else self._txq(peer, rxq.qid, number)
+        return routes
 
-    def channels_of(self, core: int, txq: _Queue) -> tuple[Channel, ...]:
-        if txq not in self._first:
-            return ()
-        first = self._first[txq]
-        # A spare device is one that no other thread uses: not every device has channels for several.
-        spares = [
-            device
-            for device in self._choices(txq)
-            if device != first and set(self._cores[device]) <= {core} and self._let_use(device, core)
-        ]
-        return tuple(Channel(device, self._cores[device].index(core)) for device in (first, *spares))
+    def wanted_by(self, number: int, routes: Mapping[_Queue, _Queue | None]) -> list[_Queue]:
+        """The txqs that a thread sends to, each once."""
+        if self._topology.forward.kind == "l2":
+            return [self._txq(port, number, number) for port in self._topology.port] if routes else []
+        return [txq for txq in dict.fromkeys(routes.values()) if txq is not None]
 
-    def _choices(self, txq: _Queue) -> list[str]:
-        port, qid = self._topology.port[txq[0]], txq[1]
-        dma = port.dma if isinstance(port, VhostPort) else ()
-        return [dma[(qid + step) % len(dma)] for step in range(len(dma))]
+    def for_control(self, port: str, owners: Mapping[_Queue, int]) -> _Queue:
+        """A txq that no thread has; else the first."""
+        if isinstance(self._topology.port[port], GeneratorPort):
+            return self._txq(port, 0, CONTROL)
+        usable = self._usable_of(port)
+        return port, next((qid for qid in usable if (port, qid) not in owners), usable[0])
 
-    def _let_use(self, device: str, core: int) -> bool:
-        cores = self._cores[device]
-        if core not in cores and len(cores) < self._channels[device]:
-            cores.append(core)
-        return core in cores
+    def _txq(self, port: str, turn: int, sender: int) -> _Queue:
+        if isinstance(self._topology.port[port], GeneratorPort):
+            if (port, sender) not in self._sinks:
+                self._sinks[port, sender] = self.sinks.get(port, 0)
+                self.sinks[port] = self._sinks[port, sender] + 1
+            return port, self._sinks[port, sender]
+        usable = self._usable_of(port)
+        return port, usable[turn % len(usable)]
+
+    def _usable_of(self, port: str) -> tuple[int, ...]:
+        all_txqs = tuple(range(self._topology.port[port].queues))
+        return tuple(qid for qid in self._usable.get(port, all_txqs) if qid in all_txqs) or all_txqs

@@ -28,6 +28,8 @@ __all__ = [
 class Pmd(Record):
     """A PMD thread. Cycles are TSC cycles; packets received, and handed to a port without being dropped there.
 
+    `sleep_cycles` are neither idle nor busy. `handed_over`: packets given to the threads that own their txqs. By l2
+    forwarding `flooded` are copies of packets that went to every other port, `filtered` packets whose way led back.
     `longest_stall_us`: the longest time, since the start, between two turns of its loop, whatever kept it: a wait for
     sends in progress, a lock of vhost's, the operating system.
     """
@@ -40,9 +42,14 @@ class Pmd(Record):
     busy_iterations: int
     idle_cycles: int
     busy_cycles: int
+    sleep_iterations: int
+    sleep_cycles: int
     rx_packets: int
     tx_packets: int
     tx_batches: int
+    handed_over: int
+    flooded: int
+    filtered: int
     unwired_drops: int
     work_deferred: int
     work_in_progress: int
@@ -59,8 +66,10 @@ class Rxq(Record):
     `no_mbufs` counts polls that found no free mbuf, `rate_missed` packets that were due by the rate asked for and
     that the thread was too late to make. `processing_cycles` were spent in polls that brought packets and in sends of
     these, `deferred_cycles` in checks of their sends in progress: of each send and check the part that its packets
-    were of the batch.
+    were of the batch. `recent_cycles`: both of these in the last minute, in whole steps of 5 s, oldest first.
     """
+
+    levels = frozenset({"recent_cycles"})
 
     packets: int
     bytes: int
@@ -69,6 +78,7 @@ class Rxq(Record):
     rate_missed: int
     processing_cycles: int
     deferred_cycles: int
+    recent_cycles: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -80,11 +90,12 @@ class Txq(Record):
     `retries`: times that the rest of a batch was tried again. With `copy = "auto"`: `engine_changes` from one engine to
     the other, and `dma_min_bytes`, the mean size from which on DMA costs less, 0 when that is not known.
     `submit_cycles` were spent in sends that the far side took something of, `complete_cycles` in
-    checks that brought completions back, `wasted_cycles` in sends and checks that moved nothing. `in_flight_time`: of
-    each batch that was in progress, from its submit to the check that brought its last packet back.
+    checks that brought completions back, `wasted_cycles` in sends and checks that moved nothing. `waiting` packets are
+    on their way to it from threads that do not own it. `in_flight_time`: of each batch that was in progress, from its
+    submit to the check that brought its last packet back.
     """
 
-    levels = frozenset({"in_flight", "quarantined", "dma_min_bytes"})
+    levels = frozenset({"in_flight", "quarantined", "dma_min_bytes", "waiting"})
 
     submitted: int
     completed: int
@@ -102,6 +113,7 @@ class Txq(Record):
     submit_cycles: int
     complete_cycles: int
     wasted_cycles: int
+    waiting: int
     in_flight_time: Times
 
 

@@ -44,6 +44,7 @@ void register_eal(py::module_& m) {
     m.def("log_last_lines", &dpdk::log::last_lines, py::arg("count"), py::call_guard<py::gil_scoped_release>());
     m.def("log_echo", &dpdk::log::echo, py::arg("on"), py::call_guard<py::gil_scoped_release>());
     m.def("tsc_hz", &rte_get_tsc_hz);
+    m.def("tsc", &rte_rdtsc);
 
     py::class_<dpdk::Mempool, std::shared_ptr<dpdk::Mempool>>(m, "Mempool")
         .def(py::init<std::string, unsigned, unsigned>(), py::arg("name"), py::arg("count"), py::arg("data_room_bytes"),

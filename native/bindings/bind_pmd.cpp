@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // PMD threads.
 #include <memory>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include <pybind11/stl.h>
 
@@ -9,7 +11,6 @@
 
 #include "bindings.hpp"
 #include "datapath/pmd_thread.hpp"
-#include "dpdk/dma_device.hpp"
 
 namespace bindings {
 namespace {
@@ -17,20 +18,23 @@ namespace {
 using datapath::PmdThread;
 using datapath::Port;
 
-using Inputs = std::vector<std::tuple<std::shared_ptr<Port>, std::uint16_t, int>>;
-using Channels = std::vector<std::pair<std::shared_ptr<dpdk::DmaDevice>, std::uint16_t>>;
-using Outputs = std::vector<std::tuple<std::shared_ptr<Port>, std::uint16_t, Channels>>;
+// An rxq: port, qid, index of its output or -1, port of the bridge or -1, capture or None.
+using Input = std::tuple<std::shared_ptr<Port>, std::uint16_t, int, int, std::shared_ptr<datapath::Capture>>;
 
-datapath::PmdPlan make_plan(const Inputs& inputs, const Outputs& outputs) {
-    datapath::PmdPlan plan;
-    for (const auto& [port, qid, output] : inputs) {
-        plan.inputs.push_back({.port = port, .qid = qid, .output = output});
+datapath::PmdPlan make_plan(const std::vector<Input>& inputs, const std::vector<Output>& outputs,
+                            std::shared_ptr<datapath::Bridge> bridge, std::uint32_t tx_flush_interval_us,
+                            std::uint32_t sleep_max_us) {
+    datapath::PmdPlan plan{.inputs = {},
+                           .outputs = {},
+                           .bridge = std::move(bridge),
+                           .tx_flush_interval_us = tx_flush_interval_us,
+                           .sleep_max_us = sleep_max_us};
+    for (const auto& [port, qid, output, bridge_port, capture] : inputs) {
+        plan.inputs.push_back(
+            {.port = port, .qid = qid, .output = output, .bridge_port = bridge_port, .captured = capture});
     }
-    for (const auto& [port, qid, channels] : outputs) {
-        auto& output = plan.outputs.emplace_back(datapath::PmdPlan::Output{.port = port, .qid = qid, .channels = {}});
-        for (const auto& [device, index] : channels) {
-            output.channels.push_back(&device->channel(index));
-        }
+    for (const auto& output : outputs) {
+        plan.outputs.push_back(plan_output(output));
     }
     return plan;
 }
@@ -43,9 +47,14 @@ py::dict pmd_stats(const PmdThread& thread) {
     d["busy_iterations"] = stats.busy_iterations;
     d["idle_cycles"] = stats.idle_cycles;
     d["busy_cycles"] = stats.busy_cycles;
+    d["sleep_iterations"] = stats.sleep_iterations;
+    d["sleep_cycles"] = stats.sleep_cycles;
     d["rx_packets"] = stats.rx_packets;
     d["tx_packets"] = stats.tx_packets;
     d["tx_batches"] = stats.tx_batches;
+    d["handed_over"] = stats.handed_over;
+    d["flooded"] = stats.flooded;
+    d["filtered"] = stats.filtered;
     d["unwired_drops"] = stats.unwired_drops;
     d["work_deferred"] = stats.deferral.work_deferred;
     d["work_in_progress"] = stats.deferral.work_in_progress;
@@ -59,22 +68,40 @@ py::dict pmd_stats(const PmdThread& thread) {
 
 } // namespace
 
+datapath::PmdPlan::Output plan_output(const Output& output) {
+    const auto& [port, qid, channels, bridge_port, capture] = output;
+    datapath::PmdPlan::Output planned{
+        .port = port, .qid = qid, .channels = {}, .bridge_port = bridge_port, .captured = capture};
+    for (const auto& [device, index] : channels) {
+        planned.channels.push_back(&device->channel(index));
+    }
+    return planned;
+}
+
 void register_pmd(py::module_& m) {
     py::class_<PmdThread>(m, "PmdThread")
-        .def(py::init([](unsigned core, const Inputs& inputs, const Outputs& outputs, const py::kwargs& deferral) {
-                 return std::make_unique<PmdThread>(core, make_plan(inputs, outputs), parse_deferral_config(deferral));
+        .def(py::init([](unsigned core, const std::vector<Input>& inputs, const std::vector<Output>& outputs,
+                         std::shared_ptr<datapath::Bridge> bridge, std::uint32_t tx_flush_interval_us,
+                         std::uint32_t sleep_max_us, const py::kwargs& deferral) {
+                 return std::make_unique<PmdThread>(
+                     core, make_plan(inputs, outputs, std::move(bridge), tx_flush_interval_us, sleep_max_us),
+                     parse_deferral_config(deferral));
              }),
-             py::kw_only(), py::arg("core"), py::arg("inputs"), py::arg("outputs"))
+             py::kw_only(), py::arg("core"), py::arg("inputs"), py::arg("outputs"), py::arg("bridge").none(true),
+             py::arg("tx_flush_interval_us"), py::arg("sleep_max_us"))
         .def("start", &PmdThread::start, py::call_guard<py::gil_scoped_release>())
         .def(
             "reload",
-            [](PmdThread& self, const Inputs& inputs, const Outputs& outputs, const py::kwargs& deferral) {
-                const auto plan = make_plan(inputs, outputs);
+            [](PmdThread& self, const std::vector<Input>& inputs, const std::vector<Output>& outputs,
+               std::shared_ptr<datapath::Bridge> bridge, std::uint32_t tx_flush_interval_us,
+               std::uint32_t sleep_max_us, const py::kwargs& deferral) {
+                const auto plan = make_plan(inputs, outputs, std::move(bridge), tx_flush_interval_us, sleep_max_us);
                 const auto config = parse_deferral_config(deferral);
                 const py::gil_scoped_release release;
                 self.reload(plan, config);
             },
-            py::kw_only(), py::arg("inputs"), py::arg("outputs"))
+            py::kw_only(), py::arg("inputs"), py::arg("outputs"), py::arg("bridge").none(true),
+            py::arg("tx_flush_interval_us"), py::arg("sleep_max_us"))
         .def("wind_down", &PmdThread::wind_down)
         .def("stop", &PmdThread::stop, py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("core", &PmdThread::core)

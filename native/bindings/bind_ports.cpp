@@ -18,6 +18,7 @@ namespace bindings {
 namespace {
 
 using datapath::Port;
+using datapath::RecentCycles;
 
 // Index: CopyMode.
 constexpr std::array<const char*, 3> copy_modes{"dma", "cpu", "auto"};
@@ -40,6 +41,7 @@ py::dict rxq_stats(const Port& port, std::uint16_t qid) {
     d["rate_missed"] = stats.rate_missed;
     d["processing_cycles"] = stats.processing_cycles;
     d["deferred_cycles"] = stats.deferred_cycles;
+    d["recent_cycles"] = stats.recent.before(rte_rdtsc() / (RecentCycles::step_seconds * rte_get_tsc_hz()));
     return d;
 }
 
@@ -168,6 +170,8 @@ void register_vhost(py::module_& m) {
         .def("txq_counters", &VhostPort::txq_counters, py::arg("qid"), py::call_guard<py::gil_scoped_release>())
         .def("rxq_counters", &VhostPort::rxq_counters, py::arg("qid"), py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("ready_txqs", &VhostPort::ready_txqs)
+        .def_property_readonly("usable_txqs", &VhostPort::usable_txqs)
+        .def_property_readonly("numa_node", &VhostPort::numa_node)
         .def_property_readonly("vid", &VhostPort::vid)
         .def_property_readonly("connects", &VhostPort::connects)
         .def_property_readonly("disconnects", &VhostPort::disconnects);

@@ -10,6 +10,7 @@ PYBIND11_MODULE(_native, m) {
     bindings::register_dma(m);
     bindings::register_faults(m);
     bindings::register_ports(m);
+    bindings::register_forwarding(m);
     bindings::register_pmd(m);
     bindings::register_guest(m);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <ctime>
 #include <utility>
 
 #include <rte_cycles.h>
@@ -14,6 +15,11 @@ namespace {
 
 // How often the loop does all deferred work, and what need not be done each time: events, public counters.
 constexpr std::uint64_t housekeeping_iterations = 1024;
+// As long as a thread sleeps between iterations, it goes by the clock.
+constexpr std::uint64_t housekeepings_a_second = 1000;
+// A poll that brings half a batch says that there is traffic.
+constexpr std::uint32_t waking_packets = max_batch / 2;
+constexpr std::uint64_t sleep_step_ns = 1000;
 
 } // namespace
 
@@ -42,12 +48,15 @@ template<bool from_outside> void PmdThread::run_while(Request request) {
         const std::uint64_t completions = owner_.completions;
         owner_.waited = 0;
         std::uint32_t received = 0;
+        std::uint32_t received_at_most = 0;
         for (auto& input : work_->inputs) {
             if (from_outside || !input.from_outside) {
-                received += poll(input);
+                const std::uint32_t count = poll(input);
+                received += count;
+                received_at_most = std::max(received_at_most, count);
             }
         }
-        flush_shared();
+        from_outside ? flush_due() : flush_all();
         const std::uint32_t finished = work_->deferral.do_iteration();
         if (owner_.now == start) {
             owner_.now = rte_rdtsc(); // no send and no check has read it
@@ -66,6 +75,30 @@ template<bool from_outside> void PmdThread::run_while(Request request) {
             housekeep(); // such turns are long: a device that hangs is to be found in time
         }
         owner_.longest_stall = std::max(owner_.longest_stall, owner_.now - start);
+        if (from_outside && work_->sleep_max_ns() > 0) {
+            rest(received_at_most);
+        }
+    }
+}
+
+// A little longer each time that little came, never with sends to do or in progress.
+void PmdThread::rest(std::uint32_t received_at_most) {
+    if (received_at_most >= waking_packets) {
+        sleep_ns_ = 0;
+        return;
+    }
+    if (work_->has_pending()) {
+        return;
+    }
+    sleep_ns_ = std::min(sleep_ns_ + sleep_step_ns, work_->sleep_max_ns());
+    const std::uint64_t start = owner_.now;
+    const timespec duration{.tv_sec = 0, .tv_nsec = static_cast<long>(sleep_ns_)};
+    nanosleep(&duration, nullptr);
+    owner_.now = rte_rdtsc();
+    ++stats_.sleep_iterations;
+    stats_.sleep_cycles += owner_.now - start;
+    if (owner_.now >= housekeeping_due_) {
+        housekeep();
     }
 }
 
@@ -80,7 +113,7 @@ void PmdThread::count_stay(std::uint64_t before, const defer::Deferral::Stay& st
 
 // What the last flush deferred is done before any port may go.
 void PmdThread::finish_work() {
-    flush_shared();
+    flush_all();
     owner_.waited = 0;
     const std::uint64_t start = owner_.now;
     count_stay(start, work_->deferral.do_all_work());
@@ -89,31 +122,30 @@ void PmdThread::finish_work() {
 
 std::uint32_t PmdThread::poll(PmdWork::Input& input) {
     if (input.output == nullptr) {
-        return poll_unwired(input);
+        return input.bridge_port >= 0 ? poll_bridged(input) : poll_unwired(input);
     }
     PmdWork::Output& output = *input.output;
     const std::uint64_t start = owner_.now;
     // Packets are received right into an empty batch.
     if (output.batch.count == 0) {
-        const std::uint16_t count = input.port->receive(input.qid, output.batch.packets, max_batch, start);
+        const std::uint16_t count = receive(input, output.batch.packets);
         if (count == 0) {
             return 0;
         }
         output.batch.count = count;
         output.add_share(input.number, count);
-        stats_.rx_packets += count;
-        if (!output.shared || count == max_batch) {
+        if (!output.gathers || count == max_batch) {
             flush(output);
         } else {
             owner_.now = rte_rdtsc();
             input.load.processing_cycles += owner_.now - start;
+            begin_gathering(output);
         }
         return count;
     }
     rte_mbuf* packets[max_batch];
-    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch, start);
+    const std::uint16_t count = receive(input, packets);
     if (count > 0) {
-        stats_.rx_packets += count;
         owner_.now = rte_rdtsc();
         input.load.processing_cycles += owner_.now - start;
         append(input, output, packets, count);
@@ -121,18 +153,31 @@ std::uint32_t PmdThread::poll(PmdWork::Input& input) {
     return count;
 }
 
+std::uint16_t PmdThread::receive(PmdWork::Input& input, rte_mbuf** packets) {
+    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch, owner_.now);
+    if (count > 0) {
+        stats_.rx_packets += input.is_handoff ? 0 : count;
+        if (input.captured != nullptr) [[unlikely]] {
+            input.captured->add(packets, count, Direction::rx, input.qid, owner_.now);
+        }
+    }
+    return count;
+}
+
 std::uint32_t PmdThread::poll_unwired(PmdWork::Input& input) {
     rte_mbuf* packets[max_batch];
-    const std::uint16_t count = input.port->receive(input.qid, packets, max_batch, owner_.now);
+    const std::uint16_t count = receive(input, packets);
     rte_pktmbuf_free_bulk(packets, count);
-    stats_.rx_packets += count;
     stats_.unwired_drops += count;
     return count;
 }
 
-void PmdThread::append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf** packets, std::uint16_t count) {
+void PmdThread::append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf* const* packets, std::uint16_t count) {
     for (std::uint16_t taken = 0; taken < count;) {
         Batch& batch = output.batch;
+        if (batch.count == 0) {
+            begin_gathering(output);
+        }
         const auto part = std::min<std::uint16_t>(static_cast<std::uint16_t>(count - taken),
                                                   static_cast<std::uint16_t>(max_batch - batch.count));
         std::copy_n(packets + taken, part, batch.packets + batch.count);
@@ -145,8 +190,16 @@ void PmdThread::append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf*
     }
 }
 
-void PmdThread::flush_shared() {
-    for (PmdWork::Output* output : work_->shared_outputs) {
+void PmdThread::flush_due() {
+    for (PmdWork::Output* output : work_->gathering_outputs) {
+        if (output->batch.count > 0 && owner_.now >= output->due) {
+            flush(*output);
+        }
+    }
+}
+
+void PmdThread::flush_all() {
+    for (PmdWork::Output* output : work_->gathering_outputs) {
         if (output->batch.count > 0) {
             flush(*output);
         }
@@ -156,6 +209,9 @@ void PmdThread::flush_shared() {
 void PmdThread::flush(PmdWork::Output& output) {
     const std::uint64_t start = owner_.now;
     ++stats_.tx_batches;
+    if (output.captured != nullptr) [[unlikely]] {
+        output.captured->add(output.batch.packets, output.batch.count, Direction::tx, output.qid, start);
+    }
     if (output.can_defer && work_->deferral.config().on_full == defer::OnFull::drop &&
         !work_->deferral.has_room(output.target)) [[unlikely]] {
         work_->deferral.count_refused();
@@ -164,6 +220,7 @@ void PmdThread::flush(PmdWork::Output& output) {
         Sent sent;
         const int result = output.port->send(output.qid, output.batch, sent);
         stats_.tx_packets += sent.packets;
+        stats_.handed_over += sent.handed_over;
         charge_send(output, owner_.now - start);
         if (result == -EINPROGRESS) {
             work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes), output.batch_shares());
@@ -189,10 +246,14 @@ void PmdThread::charge_send(const PmdWork::Output& output, std::uint64_t cycles)
 }
 
 void PmdThread::housekeep() {
+    const std::uint64_t tsc_hz = rte_get_tsc_hz();
+    housekeeping_due_ = owner_.now + tsc_hz / housekeepings_a_second;
+    seconds_ = Bridge::seconds(owner_.now);
     for (auto& input : work_->inputs) {
         const std::uint64_t charged = work_->deferral.charged_ticks(input.number);
         input.load.deferred_cycles = charged - input.charged_cycles;
         input.charged_cycles = charged;
+        input.load.step = owner_.now / (RecentCycles::step_seconds * tsc_hz);
         input.port->housekeep_rxq(input.qid, input.load);
         input.load = {};
     }

@@ -49,11 +49,20 @@ class PmdThread {
     void add_up(const PmdWork& former);
     void loop();
     template<bool from_outside> void run_while(Request request);
+    // All return the packets that were received.
     [[nodiscard]] std::uint32_t poll(PmdWork::Input& input);
+    [[nodiscard]] std::uint32_t poll_bridged(PmdWork::Input& input);
     [[nodiscard]] std::uint32_t poll_unwired(PmdWork::Input& input);
-    void append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf** packets, std::uint16_t count);
+    [[nodiscard]] std::uint16_t receive(PmdWork::Input& input, rte_mbuf** packets);
+    void append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf* const* packets, std::uint16_t count);
+    [[nodiscard]] int bridge_port_for(const PmdWork::Input& input, const rte_mbuf* packet);
+    void flood(PmdWork::Input& input, rte_mbuf* packet);
+    // So many packets are about to be the first of a batch that gathers more.
+    void begin_gathering(PmdWork::Output& output) { output.due = owner_.now + work_->flush_interval_cycles(); }
     void flush(PmdWork::Output& output);
-    void flush_shared();
+    void flush_due();
+    void flush_all();
+    void rest(std::uint32_t received_at_most);
     void charge_send(const PmdWork::Output& output, std::uint64_t cycles);
     void count_stay(std::uint64_t before, const defer::Deferral::Stay& stay);
     void finish_work();
@@ -68,7 +77,10 @@ class PmdThread {
     alignas(64) Owner owner_;
     std::unique_ptr<PmdWork> work_;
     std::unique_ptr<PmdWork> next_work_;
-    PmdStats stats_; // but for what the present work's engine counts
+    PmdStats stats_;                     // but for what the present work's engine counts
+    std::uint64_t sleep_ns_ = 0;         // of the next sleep
+    std::uint64_t housekeeping_due_ = 0; // TSC; for a thread that sleeps
+    std::uint32_t seconds_ = 0;          // on the bridge's clock, at the last housekeeping
 
     Published<PmdStats> published_;
 };

@@ -2,42 +2,79 @@
 // What a PMD thread works on: its rxqs, its txqs, and which leads to which.
 #include "datapath/pmd_work.hpp"
 
+#include <algorithm>
 #include <map>
 #include <stdexcept>
+
+#include "datapath/handoff_port.hpp"
 
 namespace datapath {
 
 PmdWork::PmdWork(const PmdPlan& plan, const defer::DeferralConfig& config, Owner& owner)
     : deferral(config, owner)
     , plan_(plan)
-    , owner_(owner) {
-    outputs.reserve(plan_.outputs.size());
-    for (const auto& output : plan_.outputs) {
-        if (output.port == nullptr || output.qid >= output.port->txq_count()) {
-            throw std::invalid_argument("a PMD thread's plan names a txq that is not there");
-        }
-        outputs.push_back({.port = output.port.get(), .qid = output.qid, .target = {}, .batch = {}, .shares = {}});
-    }
-    std::vector<unsigned> leading_to(outputs.size());
-    for (const auto& input : plan_.inputs) {
-        if (input.port == nullptr || input.qid >= input.port->rxq_count() ||
-            input.output >= static_cast<int>(outputs.size())) {
-            throw std::invalid_argument("a PMD thread's plan names an rxq or an output that is not there");
-        }
-        Output* output = input.output < 0 ? nullptr : &outputs[static_cast<std::size_t>(input.output)];
-        inputs.push_back({.port = input.port.get(),
-                          .qid = input.qid,
-                          .number = static_cast<std::uint16_t>(inputs.size()),
-                          .output = output,
-                          .from_outside = input.port->takes_from_outside(),
-                          .load = {}});
-        if (output != nullptr && ++leading_to[static_cast<std::size_t>(input.output)] == 2) {
-            output->shared = true;
-            shared_outputs.push_back(output);
+    , owner_(owner)
+    , flush_interval_cycles_(static_cast<std::uint64_t>(plan.tx_flush_interval_us * config.ticks_per_us)) {
+    add_outputs();
+    add_inputs();
+    for (auto& output : outputs) {
+        if (output.gathers) {
+            gathering_outputs.push_back(&output);
         }
     }
     deferral.set_rxqs(inputs.size());
     add_targets();
+}
+
+void PmdWork::add_outputs() {
+    outputs.reserve(plan_.outputs.size());
+    for (const auto& planned : plan_.outputs) {
+        if (planned.port == nullptr || planned.qid >= planned.port->txq_count()) {
+            throw std::invalid_argument("a PMD thread's plan names a txq that is not there");
+        }
+        const bool bridged = planned.bridge_port >= 0;
+        outputs.push_back({.port = planned.port.get(),
+                           .qid = planned.qid,
+                           .gathers = bridged || flush_interval_cycles_ > 0,
+                           .captured = planned.captured.get(),
+                           .target = {},
+                           .batch = {},
+                           .shares = {}});
+        if (bridged) {
+            const auto number = static_cast<std::size_t>(planned.bridge_port);
+            bridge_outputs.resize(std::max(bridge_outputs.size(), number + 1));
+            bridge_outputs[number] = &outputs.back();
+        }
+    }
+}
+
+void PmdWork::add_inputs() {
+    std::vector<unsigned> leading_to(outputs.size());
+    for (const auto& planned : plan_.inputs) {
+        if (planned.port == nullptr || planned.qid >= planned.port->rxq_count() ||
+            planned.output >= static_cast<int>(outputs.size()) ||
+            (planned.bridge_port >= 0 && plan_.bridge == nullptr)) {
+            throw std::invalid_argument("a PMD thread's plan names an rxq, an output or a bridge that is not there");
+        }
+        Output* output = planned.output < 0 ? nullptr : &outputs[static_cast<std::size_t>(planned.output)];
+        if (output != nullptr && ++leading_to[static_cast<std::size_t>(planned.output)] == 2) {
+            output->gathers = true;
+        }
+        inputs.push_back({.port = planned.port.get(),
+                          .qid = planned.qid,
+                          .number = static_cast<std::uint16_t>(inputs.size()),
+                          .output = output,
+                          .bridge_port = planned.bridge_port,
+                          .captured = planned.captured.get(),
+                          .from_outside = planned.port->takes_from_outside(),
+                          .is_handoff = dynamic_cast<const HandoffPort*>(planned.port.get()) != nullptr,
+                          .load = {}});
+    }
+}
+
+bool PmdWork::has_pending() const {
+    return deferral.pending() > 0 || std::any_of(gathering_outputs.begin(), gathering_outputs.end(),
+                                                 [](const Output* output) { return output->batch.count > 0; });
 }
 
 // Txqs that share a channel share what is learned of it.

@@ -8,26 +8,36 @@
 #include <span>
 #include <vector>
 
+#include "datapath/bridge.hpp"
+#include "datapath/capture.hpp"
 #include "datapath/port.hpp"
 #include "datapath/statistics.hpp"
 #include "defer/deferral.hpp"
 
 namespace datapath {
 
-// Outputs are the txqs that the thread owns; an rxq's packets leave by one of them.
+// Outputs are the txqs that the thread owns, and handoffs to those of others. An rxq's packets leave by one of them, or
+// as a bridge says.
 struct PmdPlan {
     struct Output {
         std::shared_ptr<Port> port;
         std::uint16_t qid = 0;
-        DmaChannels channels; // to copy with, the one to use first; none: the CPU copies
+        DmaChannels channels;              // to copy with, the one to use first; none: the CPU copies
+        int bridge_port = -1;              // which port of the bridge packets leave by here; -1: none
+        std::shared_ptr<Capture> captured; // what is sent here is copied to; or nullptr
     };
     struct Input {
         std::shared_ptr<Port> port;
         std::uint16_t qid = 0;
-        int output = -1; // index into outputs; -1: the packets are dropped, and counted
+        int output = -1;                   // index into outputs; -1: none
+        int bridge_port = -1;              // which port of the bridge these packets come from; -1: none
+        std::shared_ptr<Capture> captured; // what comes from here is copied to; or nullptr
     };
-    std::vector<Input> inputs;
+    std::vector<Input> inputs; // with neither output nor bridge port: the packets are dropped, and counted
     std::vector<Output> outputs;
+    std::shared_ptr<Bridge> bridge; // or nullptr
+    std::uint32_t tx_flush_interval_us = 0;
+    std::uint32_t sleep_max_us = 0;
 };
 
 // A plan made ready for the loop. Keeps the plan's ports.
@@ -36,9 +46,12 @@ class PmdWork {
     struct Output {
         Port* port;
         std::uint16_t qid;
-        bool shared = false; // several rxqs lead here: their packets are gathered to one batch an iteration
+        // Packets are gathered to batches: of one iteration when several rxqs lead here, else of the flush interval.
+        bool gathers = false;
         bool can_defer = false;
+        Capture* captured;
         defer::WorkTarget target; // with the work function, looked up once
+        std::uint64_t due = 0;    // TSC; when a gathered batch goes, if it is not full before
         Batch batch;
         // Whose packets the batch has.
         std::uint16_t share_count = 0;
@@ -58,7 +71,10 @@ class PmdWork {
         std::uint16_t qid;
         std::uint16_t number; // of the rxq among the thread's
         Output* output;
+        int bridge_port;
+        Capture* captured;
         bool from_outside;                // as the port says
+        bool is_handoff;                  // another thread received these packets
         RxqLoad load;                     // since the port was told of it
         std::uint64_t charged_cycles = 0; // by the deferral engine, as the port was told
     };
@@ -70,18 +86,28 @@ class PmdWork {
 
     std::vector<Input> inputs;
     std::vector<Output> outputs;
-    std::vector<Output*> shared_outputs;
+    std::vector<Output*> gathering_outputs;
+    std::vector<Output*> bridge_outputs; // by port of the bridge; nullptr where the thread has none
     defer::Deferral deferral;
+
+    [[nodiscard]] Bridge* bridge() const { return plan_.bridge.get(); }
+    [[nodiscard]] std::uint64_t flush_interval_cycles() const { return flush_interval_cycles_; }
+    [[nodiscard]] std::uint64_t sleep_max_ns() const { return 1000ull * plan_.sleep_max_us; }
+    // Sends that are to come, or are in progress.
+    [[nodiscard]] bool has_pending() const;
 
     // ---- the thread ----
     void acquire();
     void release();
 
   private:
+    void add_outputs();
+    void add_inputs();
     void add_targets();
 
     PmdPlan plan_;
     Owner& owner_;
+    std::uint64_t flush_interval_cycles_;
 };
 
 } // namespace datapath

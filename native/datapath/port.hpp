@@ -47,7 +47,8 @@ struct Batch {
 // What became of batches: those parts that were not dropped.
 struct Sent {
     std::uint64_t packets = 0;
-    std::uint64_t bytes = 0; // of sends in progress
+    std::uint64_t bytes = 0;       // of sends in progress
+    std::uint64_t handed_over = 0; // packets to another thread
 };
 
 // What the owner of queues lends to them. The clock counts TSC cycles.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "datapath/recent_cycles.hpp"
 #include "defer/statistics.hpp"
 
 namespace datapath {
@@ -25,11 +26,12 @@ enum class Drop : std::uint8_t {
     dma_ring_full,  // the DMA channel has no room for one packet's copies
     dma_stopped,    // the DMA device was taken out of use
     work_ring_full, // the thread has too many sends in progress, and its work ring drops what comes then
+    handoff_full,   // on its way from another thread to the one that owns the txq, and that did not come for it
     count_
 };
 inline constexpr std::size_t drop_reasons = static_cast<std::size_t>(Drop::count_);
 inline constexpr std::array<std::string_view, drop_reasons> drop_names{
-    "no_guest", "zero_length", "too_long", "ring_full", "dma_ring_full", "dma_stopped", "work_ring_full"};
+    "no_guest", "zero_length", "too_long", "ring_full", "dma_ring_full", "dma_stopped", "work_ring_full", "handoff_full"};
 
 struct RxqStats {
     std::uint64_t packets = 0;
@@ -39,17 +41,20 @@ struct RxqStats {
     std::uint64_t rate_missed = 0;       // packets that were due by the rate asked for, and were never made or polled
     std::uint64_t processing_cycles = 0; // in polls that brought packets, and in sends of these
     std::uint64_t deferred_cycles = 0;   // in checks of their sends in progress
+    RecentCycles recent;                 // both of these
 };
 
 // What a PMD thread spent for an rxq since it said so last.
 struct RxqLoad {
     std::uint64_t processing_cycles = 0;
     std::uint64_t deferred_cycles = 0;
+    std::uint64_t step = 0; // the present one of RecentCycles
 };
 
 inline RxqStats& operator+=(RxqStats& stats, const RxqLoad& load) {
     stats.processing_cycles += load.processing_cycles;
     stats.deferred_cycles += load.deferred_cycles;
+    stats.recent.add(load.processing_cycles + load.deferred_cycles, load.step);
     return stats;
 }
 
@@ -80,9 +85,14 @@ struct PmdStats {
     std::uint64_t busy_iterations = 0; // that received packets, or finished deferred work
     std::uint64_t idle_cycles = 0;
     std::uint64_t busy_cycles = 0;
+    std::uint64_t sleep_iterations = 0; // that it slept after
+    std::uint64_t sleep_cycles = 0;     // asleep, neither idle nor busy
     std::uint64_t rx_packets = 0;
     std::uint64_t tx_packets = 0; // handed to a port's send and not dropped there, finished or still in progress
     std::uint64_t tx_batches = 0;
+    std::uint64_t handed_over = 0;   // packets given to the threads that own their txqs
+    std::uint64_t flooded = 0;       // copies by l2 forwarding of packets that go to every other port
+    std::uint64_t filtered = 0;      // by l2 forwarding dropped: their way leads back, or they have no whole header
     std::uint64_t unwired_drops = 0; // received on a port that no wire leads away from
     std::uint64_t longest_stall_cycles =
         0; // the longest between two turns of the loop, whatever the thread was kept by

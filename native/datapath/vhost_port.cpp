@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include <rte_vhost.h>
+
 #include "dpdk/log.hpp"
 #include "dpdk/vhost_counters.hpp"
 
@@ -87,6 +89,16 @@ unsigned VhostPort::ready_txqs() const {
         std::count_if(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.has_guest(); }));
 }
 
+std::vector<std::uint16_t> VhostPort::usable_txqs() const {
+    std::vector<std::uint16_t> qids;
+    for (std::uint16_t qid = 0; qid < options_.queues; ++qid) {
+        if (txqs_[qid].has_guest()) {
+            qids.push_back(qid);
+        }
+    }
+    return qids;
+}
+
 VhostPort::Counters VhostPort::txq_counters(std::uint16_t qid) const {
     return dpdk::vring_counters(txqs_.at(qid).vid(), dpdk::guest_rx_vring(qid));
 }
@@ -109,6 +121,7 @@ bool VhostPort::device_ready(int vid) {
             rxqs_[qid].device_ready(vid);
         }
     }
+    numa_node_.store(rte_vhost_get_numa_node(vid), std::memory_order_relaxed);
     connects_.fetch_add(1, std::memory_order_relaxed);
     dpdk::log::add("port " + name() + ": guest connected");
     return true;

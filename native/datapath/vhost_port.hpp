@@ -54,6 +54,10 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     [[nodiscard]] CopyMode copy() const { return txqs_.front().mode(); }
     // Queues that a guest has ready for our packets.
     [[nodiscard]] unsigned ready_txqs() const;
+    // Which these are.
+    [[nodiscard]] std::vector<std::uint16_t> usable_txqs() const;
+    // That the last guest's memory was on; -1: not known.
+    [[nodiscard]] int numa_node() const { return numa_node_.load(std::memory_order_relaxed); }
     // vhost's number of the guest's device, -1 without a guest.
     [[nodiscard]] int vid() const { return txqs_.front().vid(); }
     // librte_vhost's own counters of a guest's receive or transmit vring; empty without a guest.
@@ -95,6 +99,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     std::unique_ptr<dpdk::VhostSocket> socket_;
     std::atomic<std::uint64_t> connects_{0};
     std::atomic<std::uint64_t> disconnects_{0};
+    std::atomic<int> numa_node_{-1};
 
     // Event thread only.
     int vid_ = -1;

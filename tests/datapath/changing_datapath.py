@@ -19,6 +19,7 @@ from typing import Any
 import pydpdk_defer as pd
 
 PAGE_MB = 4096 / 2**20
+SLEEP_MAX_US = 200  # threads on all CPUs leave some of them to the guest
 
 
 def resident_mb() -> float:
@@ -63,7 +64,8 @@ class Changes:
             self.dp.set_copy("vm0", "dma")
 
     def add_thread(self) -> None:
-        self.dp.add_pmd(self._other(self.dp.topology.pmd[0].core), self._random.choice([(), ("src:0",)]))
+        rxqs = self._random.choice([(), ("src:0",)])
+        self.dp.add_pmd(self._other(self.dp.topology.pmd[0].core), rxqs, sleep_max_us=SLEEP_MAX_US)
 
     def remove_thread(self) -> None:
         self._random.shuffle(cores := [pmd.core for pmd in self.dp.topology.pmd])

@@ -22,12 +22,16 @@ SHARED_CORE = 0  # of guest and copying thread
 LIMIT_SECONDS = 60.0  # nothing here takes so long; a hang ends by it
 
 
+class WaitedInVainError(AssertionError):
+    """What was waited for did not happen."""
+
+
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = LIMIT_SECONDS) -> None:
     """Wait for an event, generously."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s in vain: {what}")
+            raise WaitedInVainError(f"waited {seconds:g} s in vain: {what}")
         time.sleep(0.02)
 
 
@@ -63,17 +67,24 @@ class Process:
     def stderr(self) -> str:
         return self.stderr_path.read_text(errors="replace")
 
-    def wait_for_text(self, text: str, seconds: float = LIMIT_SECONDS) -> None:
-        """Wait until the process has printed something."""
+    def wait_for_text(self, text: str, seconds: float = LIMIT_SECONDS, never: str | None = None) -> None:
+        """Wait until the process has printed something; `never` is what ends the wait at once as a failure."""
+
+        def all_printed() -> str:
+            return f"from {self.command}\n{self.stdout}\n{self.stderr}"
 
         def printed() -> bool:
-            if text in self.stdout or text in self.stderr:
+            output = self.stdout + self.stderr
+            assert never is None or never not in output, f"printed {never!r} {all_printed()}"
+            if text in output:
                 return True
-            if self.popen.poll() is not None:
-                raise AssertionError(f"ended without {text!r}: {self.popen.returncode}\n{self.stdout}\n{self.stderr}")
+            assert self.popen.poll() is None, f"ended with {self.popen.returncode}, without {text!r} {all_printed()}"
             return False
 
-        wait_until(printed, f"{text!r} from {self.command}\n{self.stdout}\n{self.stderr}", seconds)
+        try:
+            wait_until(printed, repr(text), seconds)
+        except WaitedInVainError as error:
+            raise AssertionError(f"{error} {all_printed()}") from None
 
     def tell(self, line: str = "") -> None:
         """Give it a line on stdin."""

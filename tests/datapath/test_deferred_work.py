@@ -83,12 +83,14 @@ with pd.Datapath(topology) as dp:
     parts = dp._parts
     [thread], [plan] = parts.pmds.values(), parts.plan.pmds.values()
     rules = topology.deferral.model_dump()
-    both = parts.queues_of(plan)
-    staying = {{
-        "inputs": [(port, qid, output if port.name == "src0" else -1) for port, qid, output in both["inputs"]],
+    both = parts.work_of(plan)
+    staying = both | {{
+        "inputs": [
+            (port, qid, output if port.name == "src0" else -1, *rest) for port, qid, output, *rest in both["inputs"]
+        ],
         "outputs": [output for output in both["outputs"] if output[0].name == "vm0"],
     }}
-    assert [port.name for port, _, _ in both["outputs"]] == ["vm0", "vm1"]
+    assert [port.name for port, *_ in both["outputs"]] == ["vm0", "vm1"]
     dp.start_traffic()
     for _ in range(30):
         thread.reload(**both, **rules)
@@ -147,6 +149,8 @@ with pd.Datapath(topology) as dp:
         if txq.late_completions > 500 and most:
             break
     dp.stop_traffic()
+    while dp.snapshot().ports["vm0"].txqs[0].quarantined and time.monotonic() < deadline:
+        time.sleep(0.01)
     dp.run(seconds=0)
     print("ran", flush=True)
     sys.stdin.readline()

@@ -9,14 +9,14 @@ import pytest
 from pydpdk_defer._building import mbufs_needed
 from pydpdk_defer._frame_sizes import schedule
 from pydpdk_defer.eal import control_cpus
-from pydpdk_defer.plan import Channel, Output, Plan, make_plan
+from pydpdk_defer.plan import Channel, Circumstances, Output, Plan, make_plan
 from pydpdk_defer.topology import Topology, VhostPort
 
 
 def plan_of(channels: int = 1, **tables: Any) -> Plan:
     """The plan where every DMA device has so many channels."""
     topology = Topology.from_dict(tables)
-    return make_plan(topology, dict.fromkeys(topology.dma, channels))
+    return make_plan(topology, Circumstances(channels=dict.fromkeys(topology.dma, channels)))
 
 
 def test_a_flow_keeps_its_queue() -> None:

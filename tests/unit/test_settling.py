@@ -31,7 +31,7 @@ def settle(
     def snapshot(_self: Datapath) -> Any:
         nonlocal seen
         seen = next(looks)
-        txq = SimpleNamespace(submitted=100, completed=100 - in_flight, given_up=0, in_flight=in_flight)
+        txq = SimpleNamespace(submitted=100, completed=100 - in_flight, given_up=0, in_flight=in_flight, waiting=0)
         pmds = [SimpleNamespace(iterations=1024 * seen), SimpleNamespace(iterations=iterations(seen))]
         return SimpleNamespace(pmds=pmds, txqs=lambda: iter([("out", 0, txq)]))
 

@@ -128,12 +128,13 @@ def test_defaults() -> None:
                 "queues": 1,
                 "copy": "cpu",
                 "dma": [],
+                "dma_by_queue": {},
                 "wedge_timeout_ms": 3000,
                 "tx_retries_max": 8,
                 "dma_min_bytes": 0,
             },
         },
-        "pmd": [{"core": 1, "rxqs": ["src:0", "vm0:0"]}],
+        "pmd": [{"core": 1, "rxqs": ["src:0", "vm0:0"], "tx_flush_interval_us": 0, "sleep_max_us": 0}],
         "deferral": {
             "policy": "fifo",
             "ring_size": 128,
@@ -144,7 +145,7 @@ def test_defaults() -> None:
             "on_full": "wait",
             "max_stall_us": 100_000,
         },
-        "forward": {"kind": "wire", "wires": [["src", "vm0"]]},
+        "forward": {"kind": "wire", "wires": [["src", "vm0"]], "mac_ageing_s": 300, "mac_table_size": 8192},
     }
 
 

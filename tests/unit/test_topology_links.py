@@ -178,22 +178,27 @@ def test_ethdevs_and_vhost_ports_may_reflect(port: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("destination", [vhost(), ethdev()])
-def test_a_txq_has_one_owner(destination: dict[str, Any]) -> None:
+def test_several_threads_may_send_to_one_txq(destination: dict[str, Any]) -> None:
     ports = {"src": generator(queues=2), "out": destination}
-    both = {"pmd": [pmd(4, "src:0"), pmd(7, "src:1")], "forward": wires(("src", "out"))}
-    assert faults(port=ports, **both) == [
-        'pmd[1].rxqs[0] = "src:1": core 7 would send to txq 0 of port out, '
-        "as core 4 does for pmd[0].rxqs[0]; give port out more queues or poll these rxqs on one core"
+    assert read(port=ports, pmd=[pmd(4, "src:0"), pmd(7, "src:1")], forward=wires(("src", "out")))
+
+
+def test_l2_joins_all_ports_and_has_no_wires() -> None:
+    ports = {"a": vhost(), "b": ethdev()}
+    assert read(port=ports, pmd=[pmd(1, "a:0", "b:0")], forward={"kind": "l2"}).peer_of("a") is None
+    assert faults(port=ports, pmd=[pmd(1, "a:0")], forward={**wires(("a", "b")), "kind": "l2"}) == [
+        'forward.wires: has no meaning with kind = "l2", which joins all ports; leave it out'
     ]
-    assert read(port={**ports, "out": {**destination, "queues": 2}}, **both)
-    assert read(port=ports, **{**both, "pmd": [pmd(4, "src:0", "src:1")]})
 
 
-def test_a_txq_is_the_rxq_modulo_the_queues_of_the_peer() -> None:
-    ports = {"a": ethdev(queues=3), "b": vhost(queues=2)}
-    pmds = [pmd(1, "a:0", "b:0"), pmd(2, "a:1", "b:1"), pmd(3, "a:2")]
-    (line,) = faults(port=ports, pmd=pmds, forward=wires(("a", "b")))
-    assert "core 3 would send to txq 0 of port b, as core 1 does for pmd[0].rxqs[0]" in line
+def test_a_queue_that_names_its_dma_device() -> None:
+    port = vhost(queues=2, dma_by_queue={"1": "copier", "2": "copier", "0": "gone"})
+    tables = {"dma": {"copier": {"device": "dma_skeleton0"}}, "pmd": [pmd(1, "a:0")], "forward": wires(("a", "a"))}
+    assert faults(port={"a": port}, **tables) == [
+        'port.a.dma_by_queue.2 = "copier": port a has queues 0 to 1; name one of those or set port.a.queues higher',
+        'port.a.dma_by_queue.0 = "gone": no such [dma.NAME] table; known: copier',
+    ]
+    assert read(port={"a": vhost(dma_by_queue={"0": "copier"})}, **tables).to_dict()["port"]["a"]["copy"] == "dma"
 
 
 def test_a_generator_takes_from_every_thread() -> None:

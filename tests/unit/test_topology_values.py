@@ -170,7 +170,7 @@ def port(**keys: Any) -> dict[str, Any]:
             {"deferral": {"iteration_delay": 256}},
             "deferral.iteration_delay = 256: must be a whole number from 0 to 255",
         ),
-        ({"forward": {**WIRE, "kind": "l2"}}, 'forward.kind = "l2": must be "wire"'),
+        ({"forward": {**WIRE, "kind": "l3"}}, 'forward.kind = "l3": must be "wire" or "l2"'),
         (
             {"forward": {"wires": ["src", "vm0"]}},
             'forward.wires[0] = "src": must be two port names, as in ["src", "vm0"]',

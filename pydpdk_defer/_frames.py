@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Frames from Python into a running datapath, and out of it."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydpdk_defer import _native
+from pydpdk_defer._building import Parts, Tap
+from pydpdk_defer._changeable import Changeable
+from pydpdk_defer._changing import rearrange, reload_all
+from pydpdk_defer._signals import shielded
+from pydpdk_defer._topology_fields import did_you_mean
+from pydpdk_defer.capture import Capture
+
+__all__ = ["Frames"]
+
+_FRAME_BYTES_MIN, _FRAME_BYTES_MAX = 14, 65535
+
+
+class Frames(Changeable):
+    """The part of a `Datapath` that takes frames from Python and gives frames to it."""
+
+    def inject(self, port: str, frames: Iterable[Any], timeout: float = 5.0) -> int:
+        """Send frames out of a port, in order; returns how many were taken, from the first on.
+
+        A frame is bytes-like, or whatever `bytes()` makes a frame of (a scapy packet); 14 to 65535 bytes without FCS.
+        They go the way of all packets: by a txq that no PMD thread sends to, with a work ring of the control side,
+        which is drained before this returns; else through the thread that owns the txq. Fewer than all are taken when
+        the port's ring, or the thread, has no room for the next within `timeout` seconds. `ValueError` for a port or a
+        frame that cannot be. The first call for a port takes the threads a moment, as they make way for it.
+        """
+        with self._lock:
+            parts = self._running()
+            self._check_port(parts, port)
+            data = [_bytes_of(frame, at) for at, frame in enumerate(frames)]
+            if timeout < 0:
+                raise ValueError(f"timeout must be 0 or more, not {timeout}")
+            if port not in parts.injected:
+                parts.injected |= {port}
+                with shielded():
+                    rearrange(parts, self.topology)
+            output = parts.native_output(parts.plan.control[port], {})
+            injector = _native.Injector(output=output, pool=parts.pool_of[port], **self.topology.deferral.model_dump())
+            return injector.inject(data, int(timeout * 1000))
+
+    def capture(
+        self,
+        port: str,
+        direction: Literal["rx", "tx", "both"] = "both",
+        *,
+        seconds: float | None = None,
+        count: int | None = None,
+        snap_bytes: int = _FRAME_BYTES_MAX,
+        buffer_frames: int = 4096,
+    ) -> Capture:
+        """Copies of the frames that pass a port from now on, until `seconds`, `count` frames, or `close`.
+
+            with dp.capture("vm0", "tx", count=100) as capture:
+                for frame in capture:
+                    print(frame.time_ns, frame.data.hex())
+
+        "tx" are frames on their way into the port, whether its far side then takes them or not. The port never waits:
+        of what `buffer_frames` (a power of two from 32 to 1048576) do not hold the copies are lost, and counted. The
+        first `snap_bytes` of each are kept. One capture a port; `ValueError` for a second.
+        """
+        if direction not in ("rx", "tx", "both"):
+            raise ValueError(f"direction is 'rx', 'tx' or 'both', not {direction!r}")
+        if not 1 <= snap_bytes <= _FRAME_BYTES_MAX:
+            raise ValueError(f"snap_bytes must be from 1 to {_FRAME_BYTES_MAX}, not {snap_bytes}")
+        if not 32 <= buffer_frames <= 2**20 or buffer_frames & (buffer_frames - 1):
+            raise ValueError(f"buffer_frames must be a power of two from 32 to {2**20}, not {buffer_frames}")
+        if (seconds is not None and seconds < 0) or (count is not None and count < 1):
+            raise ValueError("seconds must be 0 or more, count 1 or more")
+        with self._lock:
+            parts = self._running()
+            self._check_port(parts, port)
+            if port in parts.captures:
+                raise ValueError(f"port {port} is being captured already; close that capture first")
+            number = len(parts.partings)
+            native = _native.Capture(name=f"capture{number}", frames=buffer_frames, snap_bytes=snap_bytes)
+            tap = Tap(native, rx=direction != "tx", tx=direction != "rx")
+
+            def is_over() -> bool:
+                return self._parts is not parts or parts.captures.get(port) is not tap
+
+            def end() -> None:
+                with self._lock:
+                    if not is_over():
+                        del parts.captures[port]
+                        with shielded():
+                            reload_all(parts, self.topology)
+
+            capture = Capture(native, seconds, count, end, is_over)
+            parts.partings.append(capture.part_from_datapath)
+            parts.captures[port] = tap
+            try:
+                with shielded():
+                    reload_all(parts, self.topology)
+            except BaseException:
+                end()
+                raise
+            return capture
+
+    def _check_port(self, parts: Parts, port: str) -> None:
+        if port not in parts.ports:
+            raise ValueError(f"no port {port!r}; {did_you_mean(port, parts.ports, 'ports')}")
+
+
+def _bytes_of(frame: Any, at: int) -> bytes:
+    if isinstance(frame, int | str):
+        raise TypeError(f"frames[{at}] must be bytes-like, not {type(frame).__name__}")
+    data = bytes(frame)
+    if not _FRAME_BYTES_MIN <= len(data) <= _FRAME_BYTES_MAX:
+        raise ValueError(
+            f"frames[{at}] has {len(data)} bytes; a frame has {_FRAME_BYTES_MIN} to {_FRAME_BYTES_MAX}, without FCS"
+        )
+    return data

@@ -23,7 +23,7 @@ using datapath::Injector;
 
 py::list entries(const Bridge& bridge) {
     py::list found;
-    for (const auto& entry : bridge.entries(Bridge::seconds(rte_rdtsc()))) {
+    for (const auto& entry : bridge.entries(static_cast<std::uint32_t>(rte_rdtsc() / rte_get_tsc_hz()))) {
         char text[sizeof("00:00:00:00:00:00")];
         const auto& a = entry.address;
         std::snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3], a[4], a[5]);

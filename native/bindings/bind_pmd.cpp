@@ -93,8 +93,8 @@ void register_pmd(py::module_& m) {
         .def(
             "reload",
             [](PmdThread& self, const std::vector<Input>& inputs, const std::vector<Output>& outputs,
-               std::shared_ptr<datapath::Bridge> bridge, std::uint32_t tx_flush_interval_us,
-               std::uint32_t sleep_max_us, const py::kwargs& deferral) {
+               std::shared_ptr<datapath::Bridge> bridge, std::uint32_t tx_flush_interval_us, std::uint32_t sleep_max_us,
+               const py::kwargs& deferral) {
                 const auto plan = make_plan(inputs, outputs, std::move(bridge), tx_flush_interval_us, sleep_max_us);
                 const auto config = parse_deferral_config(deferral);
                 const py::gil_scoped_release release;

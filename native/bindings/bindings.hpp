@@ -27,8 +27,8 @@ namespace py = pybind11;
 // A txq that packets leave by: port, qid, channels to copy with (device, index), port of the bridge or -1, capture or
 // None.
 using Channels = std::vector<std::pair<std::shared_ptr<dpdk::DmaDevice>, std::uint16_t>>;
-using Output = std::tuple<std::shared_ptr<datapath::Port>, std::uint16_t, Channels, int,
-                          std::shared_ptr<datapath::Capture>>;
+using Output =
+    std::tuple<std::shared_ptr<datapath::Port>, std::uint16_t, Channels, int, std::shared_ptr<datapath::Capture>>;
 [[nodiscard]] datapath::PmdPlan::Output plan_output(const Output& output);
 
 void register_errors(py::module_& m);

@@ -5,19 +5,13 @@
 #include <algorithm>
 #include <bit>
 
-#include <rte_cycles.h>
-
 namespace datapath {
 
 Bridge::Bridge(std::uint32_t addresses, std::uint32_t ageing_seconds)
     : ageing_seconds_(ageing_seconds)
-    // Twice the room: addresses do not spread evenly over the buckets. At least two, so that the hash has a bit.
+    // Twice as much: addresses do not spread evenly over the buckets. At least two, so that the hash has a bit.
     , buckets_(std::max<std::size_t>(2, std::bit_ceil(2 * static_cast<std::size_t>(addresses) / bucket_size))) {
     shift_ = 64 - static_cast<unsigned>(std::countr_zero(buckets_.size()));
-}
-
-std::uint32_t Bridge::seconds(std::uint64_t tsc) {
-    return static_cast<std::uint32_t>(tsc / rte_get_tsc_hz());
 }
 
 // The address moved, is new, or was forgotten. Who loses the race for an entry starts over.
@@ -28,8 +22,8 @@ void Bridge::put(Bucket& bucket, std::uint64_t word, std::uint32_t now) {
         for (std::size_t i = 0; i < bucket_size; ++i) {
             const std::uint64_t there = bucket.words[i].load(std::memory_order_relaxed);
             const bool same_address = there != empty && (there & ~port_bits) == (word & ~port_bits);
-            const bool staler = bucket.seen[i].load(std::memory_order_relaxed) <
-                                bucket.seen[place].load(std::memory_order_relaxed);
+            const bool staler =
+                bucket.seen[i].load(std::memory_order_relaxed) < bucket.seen[place].load(std::memory_order_relaxed);
             if (same_address || i == 0 || (there == empty && found != empty) ||
                 ((there == empty) == (found == empty) && staler)) {
                 place = i;

@@ -12,31 +12,36 @@
 #include <cstdint>
 #include <vector>
 
-#include <rte_ether.h>
-
 namespace datapath {
 
 class Bridge {
   public:
+    static constexpr std::size_t address_bytes = 6;
+    // An address in the upper 48 bits, the first byte on top.
+    using Address = std::uint64_t;
+    [[nodiscard]] static Address address(const std::uint8_t* bytes) {
+        Address word = 0;
+        for (std::size_t i = 0; i < address_bytes; ++i) {
+            word = word << 8 | bytes[i];
+        }
+        return word << 16;
+    }
     struct Entry {
-        std::array<std::uint8_t, RTE_ETHER_ADDR_LEN> address;
+        std::array<std::uint8_t, address_bytes> address;
         std::uint16_t port;
         std::uint32_t age_seconds;
     };
 
-    // Room for at least `addresses`. An address that was not seen for `ageing_seconds` is forgotten.
+    // Room for `addresses` and as many again. One that was not seen for `ageing_seconds` is forgotten.
     Bridge(std::uint32_t addresses, std::uint32_t ageing_seconds);
 
-    // Seconds on the clock that all threads share.
-    [[nodiscard]] static std::uint32_t seconds(std::uint64_t tsc);
-
     // ---- PMD threads ----
-    // `now`: seconds(). Group addresses are nobody's.
-    void learn(const rte_ether_addr& address, std::uint16_t port, std::uint32_t now) {
-        if (!rte_is_unicast_ether_addr(&address)) {
+    // `now`: seconds on a clock that all threads share. Group addresses are nobody's.
+    void learn(Address address, std::uint16_t port, std::uint32_t now) {
+        if (address == 0 || (address & group_bit) != 0) {
             return;
         }
-        const std::uint64_t word = key(address) | port;
+        const std::uint64_t word = address | port;
         Bucket& bucket = bucket_of(word);
         for (std::size_t i = 0; i < bucket_size; ++i) {
             if (bucket.words[i].load(std::memory_order_relaxed) == word) [[likely]] {
@@ -49,12 +54,12 @@ class Bridge {
         put(bucket, word, now);
     }
     // The port that the address is behind; -1: not known, or not one station's.
-    [[nodiscard]] int find(const rte_ether_addr& address, std::uint32_t now) const {
-        const std::uint64_t wanted = key(address);
-        const Bucket& bucket = bucket_of(wanted);
+    [[nodiscard]] int find(Address address, std::uint32_t now) const {
+        const Bucket& bucket = bucket_of(address);
         for (std::size_t i = 0; i < bucket_size; ++i) {
             const std::uint64_t word = bucket.words[i].load(std::memory_order_relaxed);
-            if ((word & ~port_bits) == wanted && !aged(bucket.seen[i].load(std::memory_order_relaxed), now)) {
+            if (word != empty && (word & ~port_bits) == address &&
+                !aged(bucket.seen[i].load(std::memory_order_relaxed), now)) {
                 return static_cast<int>(word & port_bits);
             }
         }
@@ -69,6 +74,7 @@ class Bridge {
   private:
     static constexpr std::size_t bucket_size = 4;
     static constexpr std::uint64_t port_bits = 0xffff;
+    static constexpr std::uint64_t group_bit = 1ull << 56;
     static constexpr std::uint64_t empty = 0;
 
     struct alignas(64) Bucket {
@@ -76,14 +82,6 @@ class Bridge {
         std::array<std::atomic<std::uint32_t>, bucket_size> seen{};
     };
 
-    // The address in the upper 48 bits.
-    [[nodiscard]] static std::uint64_t key(const rte_ether_addr& address) {
-        std::uint64_t word = 0;
-        for (const std::uint8_t byte : address.addr_bytes) {
-            word = word << 8 | byte;
-        }
-        return word << 16;
-    }
     [[nodiscard]] std::size_t number_of_bucket(std::uint64_t word) const {
         return ((word >> 16) * 0x9e3779b97f4a7c15) >> shift_; // Fibonacci hashing
     }

@@ -9,24 +9,23 @@
 namespace datapath {
 namespace {
 
-constexpr unsigned segment_bytes = 2048; // longer frames take several
-constexpr unsigned segments_a_frame = 2;
+constexpr unsigned segment_bytes = 2048;      // longer frames take several
 constexpr unsigned segments_in_caches = 2048; // of threads
 
 } // namespace
 
 Capture::Capture(const std::string& name, std::uint32_t frames, std::uint32_t snap_bytes)
     : snap_bytes_(snap_bytes)
-    , pool_(name, segments_a_frame * frames + segments_in_caches - 1, segment_bytes)
-    , ring_(std::make_unique<dpdk::PacketRing>(frames)) {}
+    , pool_(name, frames + segments_in_caches - 1, segment_bytes)
+    , ring_(std::make_unique<dpdk::PacketRing>(frames)) {
+}
 
 void Capture::add(rte_mbuf* const* packets, std::uint16_t count, Direction direction, std::uint16_t qid,
                   std::uint64_t now) {
     std::uint16_t lost = 0;
     for (std::uint16_t i = 0; i < count; ++i) {
-        rte_mbuf* copy = rte_ring_full(ring_->get()) == 0
-                             ? rte_pktmbuf_copy(packets[i], pool_.get(), 0, snap_bytes_)
-                             : nullptr;
+        rte_mbuf* copy =
+            rte_ring_full(ring_->get()) == 0 ? rte_pktmbuf_copy(packets[i], pool_.get(), 0, snap_bytes_) : nullptr;
         if (copy == nullptr) {
             ++lost;
             continue;

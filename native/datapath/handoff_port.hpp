@@ -73,7 +73,7 @@ class HandoffPort final : public Port {
     };
 
     std::unique_ptr<dpdk::PacketRing> ring_; // nullptr: closed
-    std::uint64_t left_ = 0; // packets at the end
+    std::uint64_t left_ = 0;                 // packets at the end
     std::vector<Txq> txqs_;
 };
 

@@ -24,8 +24,7 @@ Injector::Injector(PmdPlan::Output output, std::shared_ptr<dpdk::Mempool> pool, 
     plan_.outputs.push_back(std::move(output));
     deferral.ticks_per_us = static_cast<double>(rte_get_tsc_hz()) / 1e6;
     owner_.read = [](void*) { return rte_rdtsc(); };
-    owner_.max_stall =
-        static_cast<std::uint64_t>(static_cast<double>(deferral.max_stall_us) * deferral.ticks_per_us);
+    owner_.max_stall = static_cast<std::uint64_t>(static_cast<double>(deferral.max_stall_us) * deferral.ticks_per_us);
     work_ = std::make_unique<PmdWork>(plan_, deferral, owner_);
 }
 
@@ -91,7 +90,8 @@ rte_mbuf* Injector::make_packet(std::string_view frame) const {
         return nullptr;
     }
     for (rte_mbuf* segment = first;;) {
-        const auto part = static_cast<std::uint16_t>(std::min<std::size_t>(frame.size(), rte_pktmbuf_tailroom(segment)));
+        const auto part =
+            static_cast<std::uint16_t>(std::min<std::size_t>(frame.size(), rte_pktmbuf_tailroom(segment)));
         std::memcpy(rte_pktmbuf_mtod(segment, char*), frame.data(), part);
         segment->data_len = part;
         first->pkt_len += part;

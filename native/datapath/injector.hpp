@@ -20,8 +20,8 @@ class Injector {
     Injector(PmdPlan::Output output, std::shared_ptr<dpdk::Mempool> pool, defer::DeferralConfig deferral);
 
     // Sends frames of at least one byte, in order, and returns when what was in progress is done. Returns how many were
-    // taken, from the first on: fewer than all when the far side had no room for the next, or there was no mbuf for it or
-    // no room in the handoff within `timeout_ms`.
+    // taken, from the first on: fewer than all when the far side had no room for the next, or there was no mbuf for it
+    // or no room in the handoff within `timeout_ms`.
     [[nodiscard]] std::size_t inject(std::span<const std::string_view> frames, unsigned timeout_ms);
 
   private:

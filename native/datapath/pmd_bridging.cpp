@@ -51,8 +51,9 @@ int PmdThread::bridge_port_for(const PmdWork::Input& input, const rte_mbuf* pack
     }
     const auto* header = rte_pktmbuf_mtod(packet, const rte_ether_hdr*);
     Bridge& learned = *work_->bridge();
-    learned.learn(header->src_addr, static_cast<std::uint16_t>(input.bridge_port), seconds_);
-    const int port = learned.find(header->dst_addr, seconds_);
+    learned.learn(Bridge::address(header->src_addr.addr_bytes), static_cast<std::uint16_t>(input.bridge_port),
+                  seconds_);
+    const int port = learned.find(Bridge::address(header->dst_addr.addr_bytes), seconds_);
     if (port == input.bridge_port) {
         return to_none;
     }

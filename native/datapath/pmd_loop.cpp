@@ -248,7 +248,7 @@ void PmdThread::charge_send(const PmdWork::Output& output, std::uint64_t cycles)
 void PmdThread::housekeep() {
     const std::uint64_t tsc_hz = rte_get_tsc_hz();
     housekeeping_due_ = owner_.now + tsc_hz / housekeepings_a_second;
-    seconds_ = Bridge::seconds(owner_.now);
+    seconds_ = static_cast<std::uint32_t>(owner_.now / tsc_hz);
     for (auto& input : work_->inputs) {
         const std::uint64_t charged = work_->deferral.charged_ticks(input.number);
         input.load.deferred_cycles = charged - input.charged_cycles;

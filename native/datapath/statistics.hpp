@@ -30,8 +30,9 @@ enum class Drop : std::uint8_t {
     count_
 };
 inline constexpr std::size_t drop_reasons = static_cast<std::size_t>(Drop::count_);
-inline constexpr std::array<std::string_view, drop_reasons> drop_names{
-    "no_guest", "zero_length", "too_long", "ring_full", "dma_ring_full", "dma_stopped", "work_ring_full", "handoff_full"};
+inline constexpr std::array<std::string_view, drop_reasons> drop_names{"no_guest",       "zero_length",   "too_long",
+                                                                       "ring_full",      "dma_ring_full", "dma_stopped",
+                                                                       "work_ring_full", "handoff_full"};
 
 struct RxqStats {
     std::uint64_t packets = 0;

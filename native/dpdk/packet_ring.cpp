@@ -20,8 +20,7 @@ std::atomic<unsigned> made{0};
 
 PacketRing::PacketRing(std::uint32_t size)
     : ring_(rte_ring_create(("packets" + std::to_string(made.fetch_add(1))).c_str(), size,
-                            static_cast<int>(rte_socket_id()),
-                            RING_F_MP_RTS_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ)) {
+                            static_cast<int>(rte_socket_id()), RING_F_MP_RTS_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ)) {
     if (ring_ == nullptr) {
         throw Error(ErrorKind::eal, rte_errno != 0 ? rte_errno : ENOMEM,
                     "no memory for a ring of " + std::to_string(size) + " packets: " + rte_strerror(rte_errno),

@@ -168,4 +168,10 @@ void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled, bool m
     }
 }
 
+void VhostPort::before_vring_on(int vid, std::uint16_t vring) {
+    if (vid == vid_ && vring % 2 == 0 && vring < vring_enabled_.size()) {
+        txqs_[vring / 2].finish_before_on(vid, txqs_);
+    }
+}
+
 } // namespace datapath

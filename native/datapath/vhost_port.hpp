@@ -91,6 +91,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     bool device_ready(int vid) override;
     void device_gone(int vid) override;
     void vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) override;
+    void before_vring_on(int vid, std::uint16_t vring) override;
 
     Options options_;
     std::shared_ptr<dpdk::Mempool> pool_;

@@ -82,6 +82,8 @@ class VhostTxq {
     // what is in flight may be left to the owner.
     void vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays);
     void vring_on(int vid);
+    // The same locks are held. What is in flight is finished, if that does not keep its owner for too long.
+    void finish_before_on(int vid, std::span<VhostTxq> txqs);
 
   private:
     class LockedOut;
@@ -123,6 +125,8 @@ class VhostTxq {
     // The device of the channel did not finish in time.
     void take_out_of_use(const std::string& when);
     [[nodiscard]] bool drain_some(int vid);
+    // With the locks held; false: something is left to the owner.
+    [[nodiscard]] bool finish_in_flight(int vid, std::span<VhostTxq> txqs, bool memory_stays);
     void publish();
 
     std::uint16_t qid_ = 0;

@@ -113,9 +113,19 @@ void VhostTxq::device_gone(int vid) {
 
 void VhostTxq::vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays) {
     lease_.pause();
-    if (!attached_) {
-        return;
+    if (attached_ && finish_in_flight(vid, txqs, memory_stays) && Async::detach_in_callback(vid, vring())) {
+        attached_ = false;
     }
+}
+
+void VhostTxq::finish_before_on(int vid, std::span<VhostTxq> txqs) {
+    if (attached_ && !finish_in_flight(vid, txqs, true)) {
+        dpdk::log::add("vring " + std::to_string(vring()) + " of device " + std::to_string(vid) +
+                       " is switched on while copies for it hang: vhost is about to close the connection");
+    }
+}
+
+bool VhostTxq::finish_in_flight(int vid, std::span<VhostTxq> txqs, bool memory_stays) {
     const Deadline in_time(memory_stays ? switch_off_limit_ms : drain_limit_ms);
     const std::uint64_t patience = memory_stays ? 0 : rte_get_tsc_hz() / 1000 * shortest_patience_ms;
     LockedOut locked_out(txqs);
@@ -123,7 +133,7 @@ void VhostTxq::vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays) {
         act_for_missing_owner();
         const bool keeps_thread = locked_out.too_long(patience);
         if (memory_stays && (keeps_thread || in_time.passed())) {
-            return; // its owner finishes it, or device_gone()
+            return false; // its owner finishes it, or device_gone()
         }
         if (in_time.passed()) {
             take_out_of_use("when its guest changed its memory");
@@ -134,9 +144,7 @@ void VhostTxq::vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays) {
             locked_out.let_go_of(device);
         }
     }
-    if (Async::detach_in_callback(vid, vring())) {
-        attached_ = false;
-    }
+    return true;
 }
 
 void VhostTxq::vring_on(int vid) {

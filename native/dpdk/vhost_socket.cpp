@@ -47,9 +47,25 @@ VhostEvents* find_port(int vid) {
 enum VhostUserRequest : std::uint32_t { none = 0, set_vring_kick = 12, set_vring_enable = 18 };
 thread_local std::uint32_t request = none;
 
+// A message as the protocol has it, section "Header": by the contract of the callback it begins there.
+struct VringStateMessage {
+    std::uint32_t request;
+    std::uint32_t flags;
+    std::uint32_t size;
+    std::uint32_t vring;
+    std::uint32_t state;
+};
+
 // vhost tells nobody which message makes a vring's state change; but it asks about each message first.
-rte_vhost_msg_result before_message(int /*vid*/, void* message) {
-    std::memcpy(&request, message, sizeof(request)); // the first word, by the contract of the callback
+rte_vhost_msg_result before_message(int vid, void* message) {
+    VringStateMessage head;
+    std::memcpy(&head, message, sizeof(head));
+    request = head.request;
+    if (request == set_vring_enable && head.state != 0 && head.vring <= UINT16_MAX) {
+        if (auto* port = find_port(vid); port != nullptr) {
+            port->before_vring_on(vid, static_cast<std::uint16_t>(head.vring));
+        }
+    }
     return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 

@@ -20,6 +20,9 @@ class VhostEvents {
     // Called with the locks of all the device's vrings held, but for switching off after device_gone. `memory_stays`:
     // what comes with it leaves the guest's memory as it is.
     virtual void vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) = 0;
+    // The guest is about to switch a vring on, which may be on already; the same locks are held. vhost takes a vring on
+    // which something is in flight for a fault of the guest, and closes the connection.
+    virtual void before_vring_on(int vid, std::uint16_t vring) = 0;
 };
 
 class VhostSocket {

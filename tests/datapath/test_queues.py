@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Queues that a guest has on and off: packets leave by those that are on, whichever these are."""
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from delivery import LONG_RING
+from processes import PMD_CORE, SHARED_CORE, Guest, Run, assert_intact, dropped, topology, txq_sum
+from ring_guest import RingGuest
+
+PAIRS = 4
+
+
+def tables(folder: Path, threads: int, **changes: Any) -> dict[str, Any]:
+    """Four queues on one thread, or two on each of two."""
+    cores = [PMD_CORE, SHARED_CORE][:threads]
+    return topology(
+        folder / "vm0.sock",
+        port__src={"kind": "generator", "frame_size": 200, "rate_pps": 4_000, "queues": PAIRS},
+        port__vm0__queues=PAIRS,
+        pmd=[
+            {"core": core, "rxqs": [f"src:{qid}" for qid in range(at, PAIRS, threads)], "sleep_max_us": 200}
+            for at, core in enumerate(cores)
+        ],
+        **changes,
+    )
+
+
+@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@pytest.mark.parametrize("queues", [1, 3])
+def test_a_guest_that_uses_fewer_queues_gets_every_frame(folder: Path, queues: int, copy: str) -> None:
+    frames = 8_000
+    with (
+        Run(folder, tables(folder, 1, port__vm0__copy=copy), "--packets", str(frames), "--wait-guest", "60") as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING, "--queues", str(queues)) as guest,
+    ):
+        figures = run.result()
+        report = guest.report()
+    assert_intact(report)
+    assert report["received"] == frames - dropped(figures, "vm0") == txq_sum(figures, "vm0", "completed")
+    assert dropped(figures, "vm0") == 0
+    used = [txq["submitted"] > 0 for txq in figures["ports"]["vm0"]["txqs"]]
+    assert used == [qid < queues for qid in range(PAIRS)]
+
+
+def streams(frames: list[bytes]) -> dict[int, list[int]]:
+    """The generator's sequence numbers by its queues."""
+    found: dict[int, list[int]] = {}
+    for data in frames:
+        found.setdefault(int.from_bytes(data[42:44], "little"), []).append(int.from_bytes(data[44:52], "little"))
+    return found
+
+
+def frames_of_a_while(guest: RingGuest) -> list[list[bytes]]:
+    """What comes within a tenth of a second or so, by queue pair."""
+    by_pair: list[list[bytes]] = [[] for _ in range(PAIRS)]
+    for _ in range(20):
+        for pair, frames in enumerate(by_pair):
+            frames += guest.received(pair)
+        time.sleep(0.005)
+    return by_pair
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("copy", ["dma", "cpu"])
+def test_queues_go_off_and_on_while_packets_pass(folder: Path, copy: str, threads: int) -> None:
+    socket = folder / "vm0.sock"
+    with Run(folder, tables(folder, threads, port__vm0__copy=copy), "--wait-guest", "60") as run:
+        run.wait_until_listening(socket)
+        with RingGuest(socket, pairs=PAIRS) as guest:
+            guest.start()
+            seen: dict[tuple[int, int], list[int]] = {}
+            for on in ([0, 1, 2, 3], [2], [1, 3], [0], [0, 2, 3], [3], [0, 1, 2, 3]):
+                guest.enable(on)
+                deadline = time.monotonic() + 60
+                used: list[int] = []
+                while used != on:
+                    assert time.monotonic() < deadline, f"packets come by {used}, not by {on}"
+                    used = []
+                    by_pair = frames_of_a_while(guest)
+                    for pair, frames in enumerate(by_pair):
+                        used += [pair] if frames else []
+                        for stream, numbers in streams(frames).items():
+                            seen.setdefault((stream, pair), []).extend(numbers)
+            run.signal(signal.SIGINT)
+            figures = run.result()
+    for numbers in seen.values():  # a flow that changes over is in two rings for a moment
+        assert numbers == sorted(numbers)
+    for stream in range(PAIRS):
+        numbers = [number for (of, _), some in seen.items() if of == stream for number in some]
+        assert len(numbers) == len(set(numbers)) > 0
+    assert figures["ports"]["vm0"]["guest_connects"] == 1

@@ -39,3 +39,13 @@ def _nothing_left_behind() -> Iterator[None]:
 def _free_hugepages() -> int:
     path = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
     return int(path.read_text()) if path.exists() else 0
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which cells of test_matrix.py ran."""
+    reports = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
+    cells = [value for report in reports for name, value in report.user_properties if name == "cell"]
+    if cells:
+        terminalreporter.section(f"{len(cells)} cells of the matrix ran and passed")
+        for cell in cells:
+            terminalreporter.write_line(cell)

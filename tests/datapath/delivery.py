@@ -16,12 +16,12 @@ LONG_RING = ("--virtio", "queue_size=4096", "--memory-mb", "384")
 
 
 def deliver(
-    folder: Path, frames: int, guest_arguments: Sequence[str] = (), **changes: Any
+    folder: Path, frames: int, guest_arguments: Sequence[str] = (), frame_size: Any = MIX, **changes: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Frames of mixed sizes to a verifying guest: every one arrives, once, in order, unharmed; and both ends agree."""
     socket = folder / "vm0.sock"
     for rate_pps in RATES_PPS:
-        tables = topology(socket, port__src__frame_size=MIX, port__src__rate_pps=rate_pps, **changes)
+        tables = topology(socket, port__src__frame_size=frame_size, port__src__rate_pps=rate_pps, **changes)
         with (
             Run(folder, tables, "--packets", str(frames), "--wait-guest", "60") as run,
             Guest(folder, socket, *LONG_RING, *guest_arguments) as guest,

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One table: virtio paths x copy x queues, on the pages that the pass has, each with every byte verified.
+
+`ci/test.sh` runs a part of the cells with ordinary memory and with hugepages, `ci/matrix.sh` all of them. Those that
+ran are listed at the end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import pytest
+from delivery import deliver
+from processes import HUGEPAGES
+
+FRAMES = 4_000
+COPIES = ("dma", "cpu", "auto")
+QUEUES = (1, 2, 4, 16)
+PAGES = "2 MB" if HUGEPAGES else "4 KB"
+WHOLE_FRAMES = ("--data-room", "9216")  # without mergeable buffers a frame has to fit into one
+CPU_FLAGS = Path("/proc/cpuinfo").read_text()
+
+
+@dataclass(frozen=True)
+class VirtioPath:
+    """What the guest's driver asks for, and thereby which of its and of vhost's functions run."""
+
+    name: str
+    virtio: str
+    room: tuple[str, ...] = ()
+    needs: str = ""  # of the CPU
+
+
+PATHS = (
+    VirtioPath("split", "in_order=0"),
+    VirtioPath("split in-order", "in_order=1"),
+    VirtioPath("split unmergeable", "in_order=0,mrg_rxbuf=0", WHOLE_FRAMES),
+    VirtioPath("split unmergeable in-order", "in_order=1,mrg_rxbuf=0", WHOLE_FRAMES),
+    VirtioPath("split vectorized", "in_order=0,mrg_rxbuf=0,vectorized=1", WHOLE_FRAMES),
+    VirtioPath("packed", "packed_vq=1,in_order=0"),
+    VirtioPath("packed in-order", "packed_vq=1,in_order=1"),
+    VirtioPath("packed unmergeable", "packed_vq=1,in_order=0,mrg_rxbuf=0", WHOLE_FRAMES),
+    VirtioPath("packed unmergeable in-order", "packed_vq=1,in_order=1,mrg_rxbuf=0", WHOLE_FRAMES),
+    VirtioPath("packed vectorized", "packed_vq=1,in_order=1,mrg_rxbuf=0,vectorized=1", WHOLE_FRAMES, "avx512f"),
+)
+RINGS = (
+    VirtioPath("split ring of 256", "queue_size=256"),
+    VirtioPath("split ring of 4096", "queue_size=4096"),
+    VirtioPath("packed ring of 256", "packed_vq=1,queue_size=256"),
+    VirtioPath("packed ring of 1025", "packed_vq=1,queue_size=1025"),
+    VirtioPath("packed ring of 4097", "packed_vq=1,queue_size=4097"),
+)
+# With ordinary memory and with hugepages, so twice as many cells.
+SHORT = {(path, copy, 1) for path in PATHS for copy in ("dma", "cpu")} | {
+    (RINGS[3], "dma", 1),
+    (RINGS[4], "dma", 1),
+    (PATHS[0], "auto", 2),
+    (PATHS[6], "dma", 4),
+}
+CELLS = [*product(PATHS, COPIES, QUEUES), *product(RINGS, COPIES, (1,))]
+
+
+def cell_id(path: VirtioPath, copy: str, queues: int) -> str:
+    return f"{path.name}, {copy}, {queues} {'pair' if queues == 1 else 'pairs'}"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("path", "copy", "queues"),
+    [
+        pytest.param(*cell, id=cell_id(*cell), marks=[] if cell in SHORT else [pytest.mark.matrix, pytest.mark.soak])
+        for cell in CELLS
+    ],
+)
+def test_every_frame_arrives_by(
+    folder: Path, path: VirtioPath, copy: str, queues: int, record_property: Callable[[str, object], None]
+) -> None:
+    if path.needs and path.needs not in CPU_FLAGS:
+        pytest.skip(f"this CPU has no {path.needs}, which the {path.name} path needs")
+    ring = "" if "queue_size" in path.virtio else ",queue_size=1024"
+    guest = ["--virtio", path.virtio + ring, "--queues", str(queues), "--memory-mb", "512", *path.room]
+    numbers = range(queues)
+    deliver(
+        folder,
+        FRAMES,
+        guest,
+        port__vm0__copy=copy,
+        port__vm0__queues=queues,
+        port__src__queues=queues,
+        pmd=[{"core": 1, "rxqs": [f"{port}:{qid}" for port in ("src", "vm0") for qid in numbers]}],
+        **({"frame_size": "imix"} if queues == max(QUEUES) else {}),  # memory for 16 queues of long frames is much
+    )
+    record_property("cell", f"{cell_id(path, copy, queues)}, {PAGES} pages")

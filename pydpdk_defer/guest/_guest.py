@@ -213,14 +213,22 @@ class Guest:
                 tell("a backend came")
                 was_up = True
 
+    def rebind(self) -> None:
+        """Let go of the device and take it again, as when its driver is unbound and bound; raises as `start`."""
+        self._take_again(self._timeout, _never)
+
     def _connect_again(self, timeout: float, stopped: Callable[[], bool]) -> bool:
-        assert self._connector is not None
-        self._running().disconnect()
         try:
-            return self._connector.wait(timeout, stopped, _silent)
+            return self._take_again(timeout, stopped)
         except VhostError:
             # That the backend stays away ends the run like any other end.
             return False
+
+    def _take_again(self, timeout: float, stopped: Callable[[], bool]) -> bool:
+        native = self._running()
+        assert self._connector is not None
+        native.disconnect()
+        return self._connector.wait(timeout, stopped, _silent)
 
     # ---- figures ----
 

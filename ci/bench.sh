@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Measures: a deferred send beside other rings, cycles per packet beside a bare loop, and delivered rates beside
-# dpdk-testpmd. Writes JSON into build/bench/.
+# Measures: a deferred send beside other rings, cycles per packet beside a bare loop, delivered rates beside dpdk-testpmd,
+# and what many ports cost. Writes JSON into build/bench/.
 set -euo pipefail
 # shellcheck source=ci/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
-    echo "usage: ci/bench.sh [--engine | options of tests/bench/bench_send.py]"
+    cat <<'END'
+usage: ci/bench.sh [--engine | --ports [options of tests/bench/bench_ports.py] | options of tests/bench/bench_send.py]
+
+  --engine   the deferral engine alone
+  --ports    cycles per packet and of an idle round with 1 to 64 vhost ports, as JSON and as the tables of
+             docs/performance.md
+END
     exit 0
 fi
 
@@ -16,9 +22,15 @@ cd "$root"
 folder=$root/build/bench
 cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPYDPDK_DEFER_BENCH=ON \
     -Dpybind11_DIR="$("$venv/bin/python" -m pybind11 --cmakedir)" -DPython_EXECUTABLE="$venv/bin/python" >"$folder.log"
-ninja -C "$folder" engine_bench _bare_loop >>"$folder.log"
+ninja -C "$folder" engine_bench _bare_loop _ring_sink >>"$folder.log"
 
 export PYTHONSAFEPATH=1
+if [[ ${1:-} == --ports ]]; then
+    shift
+    PYTHONPATH=$folder "$venv/bin/python" tests/bench/bench_ports.py --json "$folder/ports.json" --markdown "$@"
+    say "results are in $folder/ports.json"
+    exit 0
+fi
 "$venv/bin/python" tests/bench/bench_engine.py "$folder/engine_bench" --json "$folder/engine.json"
 if [[ ${1:-} == --engine ]]; then exit 0; fi
 PYTHONPATH=$folder "$venv/bin/python" tests/bench/bench_send.py --json "$folder/send.json" "$@"

@@ -19,6 +19,7 @@ from typing import Self
 
 RING_SIZE = 256
 BUFFER_BYTES = 2048
+AVAILABLE_OFFSET, USED_OFFSET = 4096, 8192  # in a ring, behind its descriptors
 USER_ADDRESS = 0x10_0000_0000  # where the guest says that its memory is
 _PROTOCOL_FEATURES_BIT, _VERSION_1_BIT, _MRG_RXBUF_BIT = 30, 32, 15
 _VERSION, _REPLY = 1, 4
@@ -48,7 +49,8 @@ class Frontend:
     def __init__(self, path: Path, pairs: int = 1) -> None:
         self.pairs = pairs
         self._ring_bytes = 4096 * 4
-        self._memory_bytes = 2 * pairs * (self._ring_bytes + RING_SIZE * BUFFER_BYTES)
+        self.memory_bytes = 2 * pairs * (self._ring_bytes + RING_SIZE * BUFFER_BYTES)
+        self.memory_fd = -1  # of the present memory, which starts with the rings
         self._fds: list[int] = []
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(30)
@@ -107,13 +109,13 @@ class Frontend:
 
     def set_memory(self) -> None:
         """Fresh memory in the place of what there was, its rings as at the start."""
-        fd = os.memfd_create("guest")
+        fd = self.memory_fd = os.memfd_create("guest")
         self._fds.append(fd)
-        os.ftruncate(fd, self._memory_bytes)
-        with mmap.mmap(fd, self._memory_bytes) as memory:
+        os.ftruncate(fd, self.memory_bytes)
+        with mmap.mmap(fd, self.memory_bytes) as memory:
             for vring in range(0, 2 * self.pairs, 2):
                 self._fill_receive_ring(memory, vring)
-        region = struct.pack("=QQQQ", 0, self._memory_bytes, USER_ADDRESS, 0)
+        region = struct.pack("=QQQQ", 0, self.memory_bytes, USER_ADDRESS, 0)
         self.send(Request.SET_MEM_TABLE, struct.pack("=II", 1, 0) + region, [fd])
 
     def _ring(self, vring: int) -> int:
@@ -127,13 +129,13 @@ class Frontend:
         available = struct.pack("=HH", 0, RING_SIZE) + struct.pack(f"={RING_SIZE}H", *range(RING_SIZE))
         ring = self._ring(vring)
         memory[ring : ring + len(descriptors)] = descriptors
-        memory[ring + 4096 : ring + 4096 + len(available)] = available
+        memory[ring + AVAILABLE_OFFSET : ring + AVAILABLE_OFFSET + len(available)] = available
 
     def _start_vring(self, vring: int) -> None:
         self.send(Request.SET_VRING_NUM, struct.pack("=II", vring, RING_SIZE))
         self.send(Request.SET_VRING_BASE, struct.pack("=II", vring, 0))
         ring = USER_ADDRESS + self._ring(vring)
-        addresses = struct.pack("=IIQQQQ", vring, 0, ring, ring + 8192, ring + 4096, 0)  # descriptors, used, available
+        addresses = struct.pack("=IIQQQQ", vring, 0, ring, ring + USED_OFFSET, ring + AVAILABLE_OFFSET, 0)
         self.send(Request.SET_VRING_ADDR, addresses)
         for request in (Request.SET_VRING_CALL, Request.SET_VRING_KICK):
             event = os.eventfd(0)

@@ -51,6 +51,7 @@ class GeneratorPort final : public Port {
     [[nodiscard]] std::uint16_t txq_count() const override { return sink_count_; }
     [[nodiscard]] RxqStats rxq_stats(std::uint16_t qid) const override { return sources_.at(qid).published.read(); }
     [[nodiscard]] TxqStats txq_stats(std::uint16_t qid) const override { return sinks_.at(qid).published.read(); }
+    [[nodiscard]] bool packets_can_wait() const override { return true; } // to be made
     [[nodiscard]] bool drain(unsigned /*timeout_ms*/) override { return true; }
     void close() override {}
 

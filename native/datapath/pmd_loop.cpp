@@ -49,13 +49,12 @@ template<bool from_outside> void PmdThread::run_while(Request request) {
         owner_.waited = 0;
         std::uint32_t received = 0;
         std::uint32_t received_at_most = 0;
-        for (auto& input : work_->inputs) {
-            if (from_outside || !input.from_outside) {
-                const std::uint32_t count = poll(input);
-                received += count;
-                received_at_most = std::max(received_at_most, count);
-            }
-        }
+        work_->order.turn([&](PmdWork::Input& input) {
+            const std::uint32_t count = from_outside || !input.from_outside ? poll(input) : 0;
+            received += count;
+            received_at_most = std::max(received_at_most, count);
+            return count;
+        });
         from_outside ? flush_due() : flush_all();
         const std::uint32_t finished = work_->deferral.do_iteration();
         if (owner_.now == start) {

@@ -22,6 +22,8 @@ PmdWork::PmdWork(const PmdPlan& plan, const defer::DeferralConfig& config, Owner
             gathering_outputs.push_back(&output);
         }
     }
+    // A thread that sleeps has turns so far apart that an rxq which rests would be polled late.
+    order.set(inputs, plan.sleep_max_us == 0);
     deferral.set_rxqs(inputs.size());
     add_targets();
 }
@@ -68,7 +70,8 @@ void PmdWork::add_inputs() {
                           .captured = planned.captured.get(),
                           .from_outside = planned.port->takes_from_outside(),
                           .is_handoff = dynamic_cast<const HandoffPort*>(planned.port.get()) != nullptr,
-                          .load = {}});
+                          .load = {},
+                          .can_rest = planned.port->packets_can_wait()});
     }
 }
 

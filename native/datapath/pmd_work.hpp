@@ -10,6 +10,7 @@
 
 #include "datapath/bridge.hpp"
 #include "datapath/capture.hpp"
+#include "datapath/poll_order.hpp"
 #include "datapath/port.hpp"
 #include "datapath/statistics.hpp"
 #include "defer/deferral.hpp"
@@ -77,6 +78,8 @@ class PmdWork {
         bool is_handoff;                  // another thread received these packets
         RxqLoad load;                     // since the port was told of it
         std::uint64_t charged_cycles = 0; // by the deferral engine, as the port was told
+        bool can_rest;                    // as the port says
+        std::uint32_t silent_polls = 0;   // in a row
     };
 
     // `owner`: the thread's; it outlives the work. Throws std::invalid_argument for a plan that points to nothing.
@@ -85,6 +88,7 @@ class PmdWork {
     PmdWork& operator=(const PmdWork&) = delete;
 
     std::vector<Input> inputs;
+    PollOrder<Input> order; // of the inputs
     std::vector<Output> outputs;
     std::vector<Output*> gathering_outputs;
     std::vector<Output*> bridge_outputs; // by port of the bridge; nullptr where the thread has none

@@ -83,6 +83,8 @@ class Port {
     [[nodiscard]] virtual defer::WorkFunc work_func() const { return nullptr; }
     // Whether what rxqs bring comes from elsewhere; if not, all of it was sent to this port's own txqs before.
     [[nodiscard]] virtual bool takes_from_outside() const { return true; }
+    // Whether packets of an rxq wait, and none is lost, when it is polled some turns of a thread's loop later.
+    [[nodiscard]] virtual bool packets_can_wait() const { return false; }
     // No PMD thread owns any queue. Waits up to `timeout_ms` for what the engines still hold; false: some is
     // left.
     [[nodiscard]] virtual bool drain(unsigned timeout_ms) = 0;

@@ -43,6 +43,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
         return &txqs_.at(qid).in_flight_times();
     }
     [[nodiscard]] defer::WorkFunc work_func() const override;
+    [[nodiscard]] bool packets_can_wait() const override { return true; } // in the guest's ring
     [[nodiscard]] bool drain(unsigned timeout_ms) override;
     [[nodiscard]] bool drain_txq(std::uint16_t qid, unsigned timeout_ms) override {
         return txqs_.at(qid).drain(timeout_ms);

@@ -63,8 +63,8 @@ def measure_traffic(bench: Bench, engine: Engine, size: int, rounds: int) -> dic
         result[load.name] = {
             "cycles_per_packet": spread([s.cycles_per_packet for s in of_one]),
             "ratio": spread([a.cycles_per_packet / b.cycles_per_packet for a, b in zip(of_one, alone, strict=True)]),
-            "packets_per_busy_round": spread([s.delivered / s.busy_rounds for s in of_one]),
-            "delivered_share": spread([s.delivered / s.offered for s in of_one]),
+            "packets_per_busy_round": spread([s.delivered / max(s.busy_rounds, 1) for s in of_one]),
+            "delivered_share": spread([s.delivered / max(s.offered, 1) for s in of_one]),
             "waited_share": spread([s.waited_share for s in of_one]),
         }
     return result

@@ -44,6 +44,7 @@ def _port(parts: Parts, name: str, kind: str) -> PortCounters:
         copy=vhost.copy if vhost else None,
         guest_connects=vhost.connects if vhost else 0,
         guest_disconnects=vhost.disconnects if vhost else 0,
+        guest_failures=vhost.failures if vhost else 0,
         rxqs=tuple(_rxq(port.rxq_stats(qid)) for qid in range(port.rxq_count)),
         txqs=tuple(_txq(parts, name, qid) for qid in range(port.txq_count)),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydpdk_defer.stats import Dma, Pmd, PortCounters, Snapshot, Txq
 
-__all__ = ["live_line", "out_of_use", "table"]
+__all__ = ["failed_guests", "live_line", "out_of_use", "table"]
 
 
 def rate(count: float, seconds: float, unit: str = "pps") -> str:
@@ -77,6 +77,8 @@ def table(snapshot: "Snapshot") -> str:
     if vhost:
         lines += ["", "Bytes moved by"]
         lines += [f"  {name}: {who_copied(port, snapshot)}" for name, port in vhost]
+    failed = [f"  {name}: {port.guest_failures}" for name, port in vhost if port.guest_failures]
+    lines += ["", "Connections that were no guests, or sent what was refused", *failed] if failed else []
     lines += ["", "Mempools"]
     lines += [f"  {name}: {pool.available} of {pool.size} mbufs free" for name, pool in snapshot.mempools.items()]
     if snapshot.dma:
@@ -184,6 +186,16 @@ def out_of_use(snapshot: "Snapshot", before: "Snapshot") -> list[str]:
         "with another device or by CPU copy, those with packets in flight when a new guest comes"
         for name, dma in snapshot.dma.items()
         if dma.out_of_use and not before.dma[name].out_of_use
+    ]
+
+
+def failed_guests(snapshot: "Snapshot", before: "Snapshot | None") -> list[str]:
+    """A sentence for each port whose first connection failed since `before`."""
+    return [
+        f"port {name}: a peer on its socket left before it was ready, or sent what was refused; "
+        "guest_failures counts such connections"
+        for name, port in snapshot.ports.items()
+        if port.guest_failures and not (before and name in before.ports and before.ports[name].guest_failures)
     ]
 
 

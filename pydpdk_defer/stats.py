@@ -119,7 +119,10 @@ class Txq(Record):
 
 @dataclass(frozen=True)
 class PortCounters(Record):
-    """A port with its queues. `copy`: who moves the bytes of a vhost port now ("dma", "cpu" or "auto"), else `None`."""
+    """A port with its queues. `copy`: who moves the bytes of a vhost port now ("dma", "cpu" or "auto"), else `None`.
+
+    `guest_failures`: connections that ended before they were a guest that is served, or by a message that was refused.
+    """
 
     levels = frozenset({"kind", "copy"})
 
@@ -127,6 +130,7 @@ class PortCounters(Record):
     copy: str | None
     guest_connects: int
     guest_disconnects: int
+    guest_failures: int
     rxqs: tuple[Rxq, ...]
     txqs: tuple[Txq, ...]
 

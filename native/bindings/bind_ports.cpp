@@ -174,7 +174,8 @@ void register_vhost(py::module_& m) {
         .def_property_readonly("numa_node", &VhostPort::numa_node)
         .def_property_readonly("vid", &VhostPort::vid)
         .def_property_readonly("connects", &VhostPort::connects)
-        .def_property_readonly("disconnects", &VhostPort::disconnects);
+        .def_property_readonly("disconnects", &VhostPort::disconnects)
+        .def_property_readonly("failures", &VhostPort::failures);
 }
 
 } // namespace

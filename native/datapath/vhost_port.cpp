@@ -18,8 +18,7 @@ VhostPort::VhostPort(std::string name, const Options& options, std::shared_ptr<d
     , options_(options)
     , pool_(std::move(pool))
     , rxqs_(options.queues)
-    , txqs_(options.queues)
-    , vring_enabled_(2 * static_cast<std::size_t>(options.queues)) {
+    , txqs_(options.queues) {
     for (std::uint16_t qid = 0; qid < options.queues; ++qid) {
         rxqs_[qid].configure(qid, pool_->get());
         txqs_[qid].configure(qid, {.dma = options.dma,
@@ -113,11 +112,18 @@ bool VhostPort::device_ready(int vid) {
         return false;
     }
     vid_ = vid;
+    const std::vector<bool> vrings_on = [&] {
+        const std::lock_guard lock(connections_mutex_);
+        Connection& connection = connections_[vid];
+        connection.was_guest = true;
+        connection.vrings_on.resize(2 * txqs_.size());
+        return connection.vrings_on;
+    }();
     for (std::uint16_t qid = 0; qid < options_.queues; ++qid) {
-        if (vring_enabled_[dpdk::guest_rx_vring(qid)]) {
+        if (vrings_on[dpdk::guest_rx_vring(qid)]) {
             txqs_[qid].device_ready(vid);
         }
-        if (vring_enabled_[dpdk::guest_tx_vring(qid)]) {
+        if (vrings_on[dpdk::guest_tx_vring(qid)]) {
             rxqs_[qid].device_ready(vid);
         }
     }
@@ -138,28 +144,46 @@ void VhostPort::device_gone(int vid) {
     for (auto& rxq : rxqs_) {
         rxq.device_gone();
     }
-    std::fill(vring_enabled_.begin(), vring_enabled_.end(), false);
-    announcing_vid_ = -1;
+    {
+        const std::lock_guard lock(connections_mutex_);
+        connections_[vid].vrings_on.clear();
+        connections_[vid].vrings_started.clear();
+    }
     disconnects_.fetch_add(1, std::memory_order_relaxed);
     dpdk::log::add("port " + name() + ": guest gone");
 }
 
-void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) {
-    if (vring >= vring_enabled_.size()) {
+void VhostPort::connection_closed(int vid, bool refused) {
+    const bool was_guest = [&] {
+        const std::lock_guard lock(connections_mutex_);
+        const auto ended = connections_.extract(vid); // the next connection may get the same number
+        return !ended.empty() && ended.mapped().was_guest;
+    }();
+    if (was_guest && !refused) {
         return;
     }
-    if (vid_ < 0) {
-        if (vid != announcing_vid_) {
-            std::fill(vring_enabled_.begin(), vring_enabled_.end(), false);
-            announcing_vid_ = vid;
-        }
-        vring_enabled_[vring] = enabled;
+    if (failures_.fetch_add(1, std::memory_order_relaxed) == 0) {
+        dpdk::log::add("port " + name() + ": a peer " +
+                       (refused ? "sent a message that was refused" : "left before it was ready") +
+                       "; from now on such connections are only counted, as guest_failures");
+    }
+}
+
+void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) {
+    if (vring >= 2 * txqs_.size()) {
         return;
+    }
+    {
+        const std::lock_guard lock(connections_mutex_);
+        Connection& connection = connections_[vid];
+        connection.vrings_on.resize(2 * txqs_.size());
+        connection.vrings_on[vring] = enabled;
+        connection.vrings_started.resize(2 * txqs_.size());
+        connection.vrings_started[vring] = connection.vrings_started[vring] || enabled;
     }
     if (vid != vid_) {
         return;
     }
-    vring_enabled_[vring] = enabled;
     const auto qid = static_cast<std::uint16_t>(vring / 2);
     if (vring % 2 == 0) {
         enabled ? txqs_[qid].vring_on(vid) : txqs_[qid].vring_off(vid, txqs_, memory_stays);
@@ -169,9 +193,16 @@ void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled, bool m
 }
 
 void VhostPort::before_vring_on(int vid, std::uint16_t vring) {
-    if (vid == vid_ && vring % 2 == 0 && vring < vring_enabled_.size()) {
+    if (vid == vid_ && vring % 2 == 0 && vring / 2 < options_.queues) {
         txqs_[vring / 2].finish_before_on(vid, txqs_);
     }
+}
+
+bool VhostPort::vring_started(int vid, std::uint32_t vring) {
+    const std::lock_guard lock(connections_mutex_);
+    const auto found = connections_.find(vid);
+    return found != connections_.end() && vring < found->second.vrings_started.size() &&
+           found->second.vrings_started[vring];
 }
 
 } // namespace datapath

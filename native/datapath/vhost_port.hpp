@@ -3,7 +3,9 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,6 +70,8 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     // Guests that came, and guests that left.
     [[nodiscard]] std::uint64_t connects() const { return connects_.load(std::memory_order_relaxed); }
     [[nodiscard]] std::uint64_t disconnects() const { return disconnects_.load(std::memory_order_relaxed); }
+    // Connections that ended without ever being a guest, or by a message that was refused.
+    [[nodiscard]] std::uint64_t failures() const { return failures_.load(std::memory_order_relaxed); }
 
     // ---- owner ----
     void acquire_rxq(std::uint16_t qid) override { rxqs_[qid].acquire(); }
@@ -91,8 +95,10 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     // ---- vhost's event thread ----
     bool device_ready(int vid) override;
     void device_gone(int vid) override;
+    void connection_closed(int vid, bool refused) override;
     void vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) override;
     void before_vring_on(int vid, std::uint16_t vring) override;
+    bool vring_started(int vid, std::uint32_t vring) override;
 
     Options options_;
     std::shared_ptr<dpdk::Mempool> pool_;
@@ -101,12 +107,19 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     std::unique_ptr<dpdk::VhostSocket> socket_;
     std::atomic<std::uint64_t> connects_{0};
     std::atomic<std::uint64_t> disconnects_{0};
+    std::atomic<std::uint64_t> failures_{0};
     std::atomic<int> numa_node_{-1};
 
-    // Event thread only.
+    // Event thread only; and close() while vhost ends the guest's connection in its thread.
     int vid_ = -1;
-    int announcing_vid_ = -1; // of the device whose vrings are switched on before it is ready
-    std::vector<bool> vring_enabled_;
+    // Of each device, also of those that are not ready yet or are not served.
+    struct Connection {
+        std::vector<bool> vrings_on;
+        std::vector<bool> vrings_started; // have been on since the guest came
+        bool was_guest = false;
+    };
+    std::mutex connections_mutex_; // other peers may still talk while close() ends the guest's connection
+    std::map<int, Connection> connections_;
 };
 
 } // namespace datapath

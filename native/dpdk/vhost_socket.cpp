@@ -44,10 +44,46 @@ VhostEvents* find_port(int vid) {
 
 // Of the message that vhost works on in this thread: types of the vhost-user protocol, section "Front-end message
 // types".
-enum VhostUserRequest : std::uint32_t { none = 0, set_vring_kick = 12, set_vring_enable = 18 };
+enum VhostUserRequest : std::uint32_t {
+    none = 0,
+    set_vring_num = 8,
+    set_vring_kick = 12,
+    set_vring_enable = 18,
+    iotlb_msg = 22,
+    postcopy_advise = 28,
+    postcopy_listen = 29,
+    get_inflight_fd = 31,
+    set_inflight_fd = 32,
+};
 thread_local std::uint32_t request = none;
+// Whose message it is, until vhost has accepted it; -1: nobody's.
+thread_local int unaccepted_vid = -1;
 
-// A message as the protocol has it, section "Header": by the contract of the callback it begins there.
+// Messages that need a feature that no port of ours offers. vhost obeys them all the same: it writes beyond the memory
+// that comes with set_inflight_fd, makes as much as get_inflight_fd asks for, changes vrings by iotlb_msg without their
+// locks, and after postcopy_listen waits in its only thread for an answer that need not come.
+//
+// vhost closes the file descriptors of a message that it refuses itself, but not of one that is refused here: where
+// there is a way, the message is spoilt instead.
+rte_vhost_msg_result spoil_never_offered(std::uint32_t type, void* message) {
+    constexpr std::size_t size_at = 8, iotlb_type_at = 12 + 25;
+    switch (type) {
+    case iotlb_msg:
+        static_cast<std::uint8_t*>(message)[iotlb_type_at] = 0;
+        return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+    case get_inflight_fd:
+    case set_inflight_fd:
+        std::memset(static_cast<std::uint8_t*>(message) + size_at, 0, sizeof(std::uint32_t));
+        return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+    case postcopy_advise:
+    case postcopy_listen:
+        return RTE_VHOST_MSG_RESULT_ERR;
+    default:
+        return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+    }
+}
+
+// A message about one vring as the protocol has it, section "Header": by the contract of the callback it begins there.
 struct VringStateMessage {
     std::uint32_t request;
     std::uint32_t flags;
@@ -61,12 +97,22 @@ rte_vhost_msg_result before_message(int vid, void* message) {
     VringStateMessage head;
     std::memcpy(&head, message, sizeof(head));
     request = head.request;
-    if (request == set_vring_enable && head.state != 0 && head.vring <= UINT16_MAX) {
-        if (auto* port = find_port(vid); port != nullptr) {
-            port->before_vring_on(vid, static_cast<std::uint16_t>(head.vring));
-        }
+    unaccepted_vid = vid;
+    auto* const port = request == set_vring_num || request == set_vring_enable ? find_port(vid) : nullptr;
+    if (port != nullptr && request == set_vring_enable && head.state != 0 && head.vring <= UINT16_MAX) {
+        port->before_vring_on(vid, static_cast<std::uint16_t>(head.vring));
     }
-    return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+    // vhost would take another size at once, and look for packets in flight at places that there are none at.
+    if (port != nullptr && request == set_vring_num && port->vring_started(vid, head.vring)) {
+        return RTE_VHOST_MSG_RESULT_ERR;
+    }
+    return spoil_never_offered(request, message);
+}
+
+// Not called for a message that was refused.
+rte_vhost_msg_result after_message(int /*vid*/, void* /*message*/) {
+    unaccepted_vid = -1;
+    return RTE_VHOST_MSG_RESULT_NOT_HANDLED; // leaves what became of it as it is
 }
 
 int on_new_device(int vid) {
@@ -92,10 +138,16 @@ int on_features_changed(int /*vid*/, uint64_t /*features*/) {
     return 0;
 }
 int on_new_connection(int vid) {
-    static const rte_vhost_user_extern_ops ops{.pre_msg_handle = before_message, .post_msg_handle = nullptr};
+    static const rte_vhost_user_extern_ops ops{.pre_msg_handle = before_message, .post_msg_handle = after_message};
     return rte_vhost_extern_callback_register(vid, &ops, nullptr);
 }
-void on_connection(int /*vid*/) {
+void on_destroy_connection(int vid) {
+    const bool refused = std::exchange(unaccepted_vid, -1) == vid;
+    if (auto* port = find_port(vid); port != nullptr) {
+        port->connection_closed(vid, refused);
+    }
+}
+void on_guest_notified(int /*vid*/) {
 }
 
 const rte_vhost_device_ops& device_ops() {
@@ -106,8 +158,8 @@ const rte_vhost_device_ops& device_ops() {
         all.vring_state_changed = on_vring_state_changed;
         all.features_changed = on_features_changed;
         all.new_connection = on_new_connection;
-        all.destroy_connection = on_connection;
-        all.guest_notified = on_connection;
+        all.destroy_connection = on_destroy_connection;
+        all.guest_notified = on_guest_notified;
         return all;
     }();
     return ops;

@@ -17,12 +17,17 @@ class VhostEvents {
     virtual bool device_ready(int vid) = 0;
     // The guest is leaving. No vring's lock is held.
     virtual void device_gone(int vid) = 0;
+    // The connection has ended, after device_gone if there was a guest. `refused`: by a message that vhost refused. Not
+    // called for the connections that unregistering ends.
+    virtual void connection_closed(int vid, bool refused) = 0;
     // Called with the locks of all the device's vrings held, but for switching off after device_gone. `memory_stays`:
     // what comes with it leaves the guest's memory as it is.
     virtual void vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) = 0;
     // The guest is about to switch a vring on, which may be on already; the same locks are held. vhost takes a vring on
     // which something is in flight for a fault of the guest, and closes the connection.
     virtual void before_vring_on(int vid, std::uint16_t vring) = 0;
+    // Has the vring been on since there is a guest? It cannot change its size then. Called with those locks held.
+    virtual bool vring_started(int vid, std::uint32_t vring) = 0;
 };
 
 class VhostSocket {

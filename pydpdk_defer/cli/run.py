@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from pydpdk_defer._stats_text import live_line, out_of_use
+from pydpdk_defer._stats_text import failed_guests, live_line, out_of_use
 from pydpdk_defer.cli._arguments import json_target, positive_count, seconds
 from pydpdk_defer.cli._common import stop_signals, write_json
 from pydpdk_defer.datapath import Datapath
@@ -79,7 +79,7 @@ def _wait_for_guests(datapath: Datapath, timeout: float | None, stopped: Callabl
 
 
 class _Live:
-    """Prints a line an interval, and one when a DMA device goes out of use; called often."""
+    """Prints a line an interval, and one for a DMA device out of use or a port's first failed peer; called often."""
 
     def __init__(self, datapath: Datapath, interval: float, quiet: bool) -> None:
         self._datapath = datapath
@@ -88,14 +88,15 @@ class _Live:
         self._start = time.monotonic()
         self._next = self._start + interval
         self._before: Snapshot = datapath.snapshot()
+        self._told: Snapshot | None = None  # what happened before the first interval is still to be told
 
     def __call__(self) -> bool:
         now = time.monotonic()
         if not self._quiet and now >= self._next:
             snapshot = self._datapath.snapshot()
-            for trouble in out_of_use(snapshot, self._before):
+            for trouble in (*out_of_use(snapshot, self._before), *failed_guests(snapshot, self._told)):
                 print(f"warning: {trouble}", file=sys.stderr, flush=True)
             print(live_line(snapshot - self._before, now - self._start), file=sys.stderr, flush=True)
-            self._before = snapshot
+            self._before = self._told = snapshot
             self._next += self._interval
         return False

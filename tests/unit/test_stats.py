@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pydpdk_defer._stats_text import live_line
+from pydpdk_defer._stats_text import failed_guests, live_line
 from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Times, Txq
 
 
@@ -37,13 +37,15 @@ def txq(**changes: Any) -> Txq:
     return Txq(**{**values, **changes})
 
 
-def snapshot(seconds: float = 1.0, queue: Txq | None = None, available: int = 100, **pmd: int) -> Snapshot:
+def snapshot(
+    seconds: float = 1.0, queue: Txq | None = None, available: int = 100, failures: int = 0, **pmd: int
+) -> Snapshot:
     names = [f for f in Pmd.__dataclass_fields__ if f not in ("core", "levels")]
     return Snapshot(
         seconds=seconds,
         tsc_hz=10**9,
         pmds=(Pmd(core=1, **{name: pmd.get(name, 0) for name in names}),),
-        ports={"vm0": PortCounters("vhost", "dma", 1, 0, (Rxq(0, 0, 0, 0, 0, 0, 0, ()),), (queue or txq(),))},
+        ports={"vm0": PortCounters("vhost", "dma", 1, 0, failures, (Rxq(0, 0, 0, 0, 0, 0, 0, ()),), (queue or txq(),))},
         mempools={"mbufs": Mempool(100, available)},
         dma={"copier": Dma("dma_skeleton0", "dma_skeleton", False, False, 0, 0, 0)},
         eal=Eal("22.11.11", "22.11.11", False),
@@ -101,6 +103,18 @@ def test_the_table_says_who_moved_the_bytes_and_why_packets_were_dropped() -> No
     assert "vm0:0  ring_full  12" in text
     assert "mbufs: 100 of 100 mbufs free" in text
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_a_port_whose_connections_fail_is_named_once_and_in_the_table() -> None:
+    well, one, two = snapshot(), snapshot(failures=1), snapshot(failures=2)
+    assert failed_guests(well, None) == []
+    for sentences in (failed_guests(one, None), failed_guests(two, well)):
+        (sentence,) = sentences
+        assert "port vm0" in sentence
+        assert "guest_failures" in sentence
+    assert failed_guests(two, one) == []
+    assert "  vm0: 2" in str(two).splitlines()
+    assert "no guests" not in str(well)
 
 
 def test_the_live_line_of_an_idle_second() -> None:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The tests of tests/native under AddressSanitizer with UndefinedBehaviorSanitizer and under ThreadSanitizer, then the
-# fuzzer over the deferral engine and its model. All it makes is in build/sanitize/.
+# The tests of tests/native under AddressSanitizer with UndefinedBehaviorSanitizer and under ThreadSanitizer, peers that
+# speak nonsense to a datapath whose native part has AddressSanitizer, then the fuzzer over the deferral engine and its
+# model. All it makes is in build/sanitize/.
 set -euo pipefail
 # shellcheck source=ci/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -65,6 +66,21 @@ if ! "$folder/thread/native_tests" --gtest_list_tests >/dev/null 2>&1; then
     fixed_places=(setarch -R)
 fi
 run_tests thread "${fixed_places[@]}"
+
+# --- the whole native part, DPDK itself left as it is
+
+say "datapath: nonsense on a socket, with address"
+extension=$folder/extension
+log=$extension.log
+if ! { cmake -S . -B "$extension" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g" \
+    -DPYDPDK_DEFER_SANITIZE=address -Dpybind11_DIR="$("$venv/bin/python" -m pybind11 --cmakedir)" \
+    -DPython_EXECUTABLE="$venv/bin/python" &&
+    ninja -C "$extension" -j "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" _native; } >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    die "the build of the sanitized extension failed; the whole log is in $log"
+fi
+PYTHONSAFEPATH=1 PYDPDK_DEFER_ASAN=$extension "$venv/bin/python" -m pytest tests/datapath/test_nonsense.py \
+    -m "not soak" --junitxml="$junit/nonsense-address.xml"
 
 # --- the fuzzer
 

@@ -38,13 +38,20 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = LIMIT_
 class Process:
     """A process with its output in files; killed at the end of the `with` if it still runs."""
 
-    def __init__(self, folder: Path, name: str, command: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
         self.command = list(command)
         self.stdout_path = folder / f"{name}.out"
         self.stderr_path = folder / f"{name}.err"
         with self.stdout_path.open("wb") as out, self.stderr_path.open("wb") as err:
             self.popen = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=out, stderr=err, start_new_session=True
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
             )
 
     def __enter__(self) -> Self:
@@ -108,7 +115,14 @@ class Process:
 class Run(Process):
     """`pydpdk-defer run` on a topology, with its JSON at the end."""
 
-    def __init__(self, folder: Path, topology: Mapping[str, Any], *arguments: str, name: str = "run") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        topology: Mapping[str, Any],
+        *arguments: str,
+        name: str = "run",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.topology = Topology.from_dict(topology)
         path = folder / f"{name}.toml"
         path.write_text(self.topology.to_toml())
@@ -126,6 +140,7 @@ class Run(Process):
                 str(self.json_path),
                 *arguments,
             ],
+            environment,
         )
 
     def wait_until_listening(self, socket: Path) -> None:

@@ -11,7 +11,7 @@ import mmap
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
@@ -94,18 +94,28 @@ class Frontend:
 
     def start(self) -> None:
         """All that a driver says until its rings run."""
+        for _ in self.handshake():
+            pass
+
+    def handshake(self) -> Iterator[None]:
+        """The same message by message, for those who leave in its midst."""
         offered = self.ask(Request.GET_FEATURES)
         wanted = 1 << _PROTOCOL_FEATURES_BIT | 1 << _VERSION_1_BIT | 1 << _MRG_RXBUF_BIT
         assert offered & wanted == wanted
+        yield
         protocol = self.ask(Request.GET_PROTOCOL_FEATURES) & 1  # MQ
         self.send(Request.SET_PROTOCOL_FEATURES, struct.pack("=Q", protocol))
+        yield
         self.send(Request.SET_OWNER)
         self.send(Request.SET_FEATURES, struct.pack("=Q", wanted))
+        yield
         self.set_memory()
+        yield
         for vring in range(2 * self.pairs):
-            self._start_vring(vring)
+            yield from self._start_vring(vring)
         for vring in range(2 * self.pairs):
             self.send(Request.SET_VRING_ENABLE, struct.pack("=II", vring, 1))
+            yield
 
     def set_memory(self) -> None:
         """Fresh memory in the place of what there was, its rings as at the start."""
@@ -131,13 +141,17 @@ class Frontend:
         memory[ring : ring + len(descriptors)] = descriptors
         memory[ring + AVAILABLE_OFFSET : ring + AVAILABLE_OFFSET + len(available)] = available
 
-    def _start_vring(self, vring: int) -> None:
+    def _start_vring(self, vring: int) -> Iterator[None]:
         self.send(Request.SET_VRING_NUM, struct.pack("=II", vring, RING_SIZE))
+        yield
         self.send(Request.SET_VRING_BASE, struct.pack("=II", vring, 0))
+        yield
         ring = USER_ADDRESS + self._ring(vring)
         addresses = struct.pack("=IIQQQQ", vring, 0, ring, ring + USED_OFFSET, ring + AVAILABLE_OFFSET, 0)
         self.send(Request.SET_VRING_ADDR, addresses)
+        yield
         for request in (Request.SET_VRING_CALL, Request.SET_VRING_KICK):
             event = os.eventfd(0)
             self._fds.append(event)
             self.send(request, struct.pack("=Q", vring), [event])
+            yield

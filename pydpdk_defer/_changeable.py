@@ -14,6 +14,7 @@ from pydpdk_defer._changing import change, check_change, check_host, rearrange
 from pydpdk_defer._signals import shielded
 from pydpdk_defer._topology_fields import did_you_mean
 from pydpdk_defer.errors import DeferError
+from pydpdk_defer.plan import Circumstances
 from pydpdk_defer.topology import DeferralOptions, DmaModel, Port, Topology
 
 __all__ = ["Changeable"]
@@ -29,6 +30,7 @@ class Changeable:
     _traffic: int | None  # as sources were started, while they are open
     _dma_models: dict[str, DmaModel]
     _lock: threading.RLock  # one change at a time
+    _seen: Circumstances | None  # at the last look
     _told: set[str]
 
     def change(self, topology: Topology) -> None:
@@ -51,12 +53,17 @@ class Changeable:
             self._tell(parts.plan.notes)
 
     def _follow_guests(self) -> None:
-        """Plan anew when a guest uses other queues than before, or has its memory elsewhere."""
+        """Plan anew when a guest uses other queues than before, or has its memory elsewhere.
+
+        Not before it was seen twice: a guest that leaves switches its queues off one after the other.
+        """
         with self._lock:
-            if self._parts is None or self._parts.circumstances() == self._parts.planned_for:
+            if self._parts is None:
                 return
-            rearrange(self._parts, self.topology)
-            self._tell(self._parts.plan.notes)
+            seen, self._seen = self._seen, self._parts.circumstances()
+            if seen == self._seen != self._parts.planned_for:
+                rearrange(self._parts, self.topology)
+                self._tell(self._parts.plan.notes)
 
     def mac_table(self) -> list[tuple[str, str, int]]:
         """What l2 forwarding has learned: (address, port, seconds since it was seen), by port and address."""

@@ -54,6 +54,7 @@ class Datapath(Frames):
         self._traffic: int | None = None  # as sources were started, while they are open
         self._told: set[str] = set()
         self._lock = threading.RLock()
+        self._seen = None
         self._watcher = Watcher(self._follow_guests)
         self._hugepages = False
         self._up_since = 0.0

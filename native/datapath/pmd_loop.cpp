@@ -114,10 +114,9 @@ void PmdThread::count_stay(std::uint64_t before, const defer::Deferral::Stay& st
     stats_.busy_cycles += cycles - idle;
 }
 
-// What the last flush deferred is done before any port may go.
+// What the last flush deferred is done before any port may go. Still the last turn: what that waited counts.
 void PmdThread::finish_work() {
     flush_all();
-    owner_.waited = 0;
     const std::uint64_t start = owner_.now;
     count_stay(start, work_->deferral.do_all_work());
     housekeep();

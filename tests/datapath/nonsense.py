@@ -192,7 +192,6 @@ class _Peer(Frontend):
     def __init__(self, path: Path, pairs: int) -> None:
         super().__init__(path, pairs)
         self.has_rings = False
-        self.memory_bytes = 2 * pairs * (4096 * 4 + RING_SIZE * 2048)
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the peer
         self._socket, other = socket.socketpair()
         other.close()

@@ -26,7 +26,7 @@ class RingGuest(Frontend):
 
     def start(self) -> None:
         super().start()
-        self._memory = mmap.mmap(self._fds[0], self._memory_bytes)
+        self._memory = mmap.mmap(self.memory_fd, self.memory_bytes)
         self._given[::2] = [RING_SIZE] * self.pairs
         self.settle()
 

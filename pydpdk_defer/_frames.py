@@ -35,7 +35,7 @@ class Frames(Changeable):
             data = [_bytes_of(frame, at) for at, frame in enumerate(frames)]
             if timeout < 0:
                 raise ValueError(f"timeout must be 0 or more, not {timeout}")
-            if port not in parts.injected:
+            if port not in parts.plan.control:
                 parts.injected |= {port}
                 with shielded():
                     rearrange(parts, self.topology)

@@ -21,7 +21,7 @@ enum class CopyMode : std::uint8_t { dma, cpu, automatic };
 enum class Drop : std::uint8_t {
     no_guest,       // nobody is connected to the vhost port, or its queue is off
     zero_length,    // an empty packet: it would wedge the vring for ever
-    too_long,       // longer than the port's mtu allows
+    too_long,       // longer than the port's mtu allows, or than a guest's buffers, where it takes one for each
     ring_full,      // the far side's ring has no room
     dma_ring_full,  // the DMA channel has no room for one packet's copies
     dma_stopped,    // the DMA device was taken out of use

@@ -94,11 +94,17 @@ class VhostTxq {
 
     [[nodiscard]] std::uint16_t vring() const { return static_cast<std::uint16_t>(2 * qid_); }
     // Drops empty packets; returns the bytes of the others.
-    [[nodiscard]] std::uint64_t check_lengths(Batch& batch);
+    [[nodiscard]] std::uint64_t check_lengths(Batch& batch, std::uint32_t& longest);
     void drop_zero_length(Batch& batch);
-    // Both return the packets that the guest's ring took. `bytes`: of the whole batch.
-    [[nodiscard]] std::uint16_t send_by_cpu(int vid, Batch& batch, std::uint64_t bytes);
-    [[nodiscard]] std::uint16_t send_by_dma(int vid, Batch& batch, std::uint64_t start);
+    // All return up to which packet of the batch the guest's ring took them; those before `from` are gone already.
+    // `bytes`: of the others.
+    [[nodiscard]] std::uint16_t send_some(int vid, Batch& batch, std::uint16_t from, std::uint64_t bytes,
+                                          std::uint64_t start);
+    [[nodiscard]] std::uint16_t send_by_cpu(int vid, Batch& batch, std::uint16_t from, std::uint64_t bytes);
+    [[nodiscard]] std::uint16_t send_by_dma(int vid, Batch& batch, std::uint16_t from, std::uint64_t start);
+    // `bytes`: of the batch, less those of packets that are dropped here.
+    [[nodiscard]] std::uint16_t send_past_too_long(int vid, Batch& batch, std::uint16_t taken, std::uint64_t& bytes,
+                                                   std::uint64_t start);
     // Returns the packets taken, from the first on.
     [[nodiscard]] std::uint16_t submit(int vid, rte_mbuf** packets, std::uint16_t count);
     // For the next batch. `now`: the TSC.
@@ -109,7 +115,7 @@ class VhostTxq {
     void take_back(std::uint32_t packets);
     void take_handed_back();
     // Why vhost did not take all of a batch.
-    [[nodiscard]] Drop dma_refusal() const;
+    [[nodiscard]] Drop dma_refusal(const rte_mbuf& packet) const;
     void own(Owner& owner);
     // Nothing is in flight. Takes the first channel that is usable; without one the CPU copies from now on.
     void choose_channel();
@@ -147,6 +153,8 @@ class VhostTxq {
     CopyMode mode_ = CopyMode::cpu; // as it was asked for when that was sent
     CopyChoice choice_;
     std::uint64_t chosen_at_ = 0;
+    std::uint32_t longest_taken_ = 0; // packet, in bytes, by this guest
+    int longest_taken_vid_ = -1;
     Ledger ledger_{max_in_flight};
     MbufFifo mbufs_{max_in_flight};
     TxqStats stats_;

@@ -12,6 +12,8 @@
 namespace datapath {
 namespace {
 
+constexpr std::uint64_t mergeable_buffers = 1ULL << 15; // VIRTIO_NET_F_MRG_RXBUF, virtio 1.2 section 5.1.3
+
 // How long a batch waits for what is in flight when the engine is to be changed.
 constexpr unsigned engine_change_ms = 100;
 // After one that was in vain, so many times as long passes until the next.
@@ -22,7 +24,8 @@ constexpr std::uint64_t waits_between_engine_changes = 16;
 int VhostTxq::send(Batch& batch, Sent& sent) {
     const std::uint64_t start = rte_rdtsc();
     take_handed_back();
-    const std::uint64_t bytes = check_lengths(batch);
+    std::uint32_t longest = 0;
+    std::uint64_t bytes = check_lengths(batch, longest);
     const std::uint16_t offered = batch.count;
     const int vid = lease_.vid();
     std::uint16_t taken = 0;
@@ -30,18 +33,25 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
     if (vid >= 0 && wedged_.load(std::memory_order_relaxed)) [[unlikely]] {
         reason = Drop::dma_stopped;
     } else if (vid >= 0 && lease_.usable()) {
+        if (vid != longest_taken_vid_) [[unlikely]] {
+            longest_taken_vid_ = vid;
+            longest_taken_ = 0;
+        }
         choose_engine(offered, bytes, start);
         reason = Drop::ring_full;
-        if (engine_ == Engine::cpu) {
-            taken = send_by_cpu(vid, batch, bytes);
-        } else {
-            taken = hold_.usable() ? send_by_dma(vid, batch, start) : std::uint16_t{0};
-            if (taken < batch.count) {
-                reason = dma_refusal();
+        if (engine_ == Engine::cpu || hold_.usable()) {
+            taken = send_some(vid, batch, 0, bytes, start);
+            if (taken < batch.count) [[unlikely]] {
+                taken = send_past_too_long(vid, batch, taken, bytes, start);
             }
         }
+        if (engine_ == Engine::dma && taken < batch.count) {
+            reason = dma_refusal(*batch.packets[taken]);
+        }
     }
-    if (taken < batch.count) {
+    if (taken == offered) [[likely]] {
+        longest_taken_ = std::max(longest_taken_, longest);
+    } else if (taken < batch.count) {
         sent.bytes -= batch.bytes_from(taken);
         stats_.drop(reason, batch.drop_from(taken));
     }
@@ -57,8 +67,41 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
     return taken > 0 && engine_ == Engine::dma ? -EINPROGRESS : 0;
 }
 
-std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint64_t bytes) {
-    std::uint16_t taken = 0;
+std::uint16_t VhostTxq::send_some(int vid, Batch& batch, std::uint16_t from, std::uint64_t bytes, std::uint64_t start) {
+    return engine_ == Engine::cpu ? send_by_cpu(vid, batch, from, bytes) : send_by_dma(vid, batch, from, start);
+}
+
+// A packet that is longer than the guest's buffers, or needs more copies than the DMA ring has room for, would be taken for
+// a full ring, and with it all behind it. So when one is refused that is longer than any before, those behind it are tried.
+std::uint16_t VhostTxq::send_past_too_long(int vid, Batch& batch, std::uint16_t taken, std::uint64_t& bytes,
+                                           std::uint64_t start) {
+    while (taken + 1 < batch.count && batch.packets[taken]->pkt_len > longest_taken_) {
+        rte_mbuf* const refused = batch.packets[taken];
+        const Drop reason = engine_ == Engine::dma ? dma_refusal(*refused) : Drop::ring_full;
+        std::uint64_t features = 0;
+        if (reason == Drop::ring_full && (rte_vhost_get_negotiated_features(vid, &features) != 0 ||
+                                          (features & mergeable_buffers) != 0)) {
+            break; // it can have several buffers, when there are some
+        }
+        --batch.count;
+        std::copy(batch.packets + taken + 1, batch.packets + batch.count + 1, batch.packets + taken);
+        const std::uint16_t now = send_some(vid, batch, taken, batch.bytes_from(taken), start);
+        if (now == taken) {
+            std::copy_backward(batch.packets + taken, batch.packets + batch.count, batch.packets + batch.count + 1);
+            batch.packets[taken] = refused;
+            ++batch.count;
+            break;
+        }
+        stats_.drop(reason == Drop::ring_full ? Drop::too_long : reason, 1);
+        bytes -= refused->pkt_len;
+        rte_pktmbuf_free(refused);
+        taken = now;
+    }
+    return taken;
+}
+
+std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint16_t from, std::uint64_t bytes) {
+    std::uint16_t taken = from;
     for (unsigned retries = 0;; ++retries) {
         std::uint16_t now = 0;
         {
@@ -71,39 +114,45 @@ std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint64_t bytes) 
         }
         ++stats_.retries;
     }
-    stats_.submitted += taken;
-    stats_.completed += taken;
+    stats_.submitted += taken - from;
+    stats_.completed += taken - from;
     stats_.bytes_cpu += bytes - batch.bytes_from(taken);
-    rte_pktmbuf_free_bulk(batch.packets, taken);
+    rte_pktmbuf_free_bulk(batch.packets + from, taken - from);
     return taken;
 }
 
 // All that is taken of the batch is one batch of the ledger. Between two tries the guest is told what is done: room in
 // its ring comes from what it has seen.
-std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint64_t start) {
+std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint16_t from, std::uint64_t start) {
     if (ledger_.full() || mbufs_.room() < batch.count) {
-        return 0;
+        return from;
     }
-    std::uint16_t taken = submit(vid, batch.packets, batch.count);
-    if (taken > 0) {
-        ledger_.append(taken, start);
+    std::uint16_t taken = from;
+    const auto write_down = [&](std::uint16_t packets) {
+        if (taken == 0) {
+            ledger_.append(packets, start);
+        } else {
+            ledger_.extend_youngest(packets);
+        }
+        taken = static_cast<std::uint16_t>(taken + packets);
+    };
+    const auto submit_rest = [&] {
+        return submit(vid, batch.packets + taken, static_cast<std::uint16_t>(batch.count - taken));
+    };
+    if (const std::uint16_t packets = submit_rest(); packets > 0) {
+        write_down(packets);
     }
     for (unsigned retries = 0; taken < batch.count && retries < options_.tx_retries_max; ++retries) {
         const std::uint32_t returned = poll();
-        if (taken == 0 && returned == 0) {
+        if (taken == from && returned == 0) {
             break;
         }
         ++stats_.retries;
-        const std::uint16_t more = submit(vid, batch.packets + taken, static_cast<std::uint16_t>(batch.count - taken));
-        if (more == 0) {
+        const std::uint16_t packets = submit_rest();
+        if (packets == 0) {
             break;
         }
-        if (taken == 0) {
-            ledger_.append(more, start);
-        } else {
-            ledger_.extend_youngest(more);
-        }
-        taken = static_cast<std::uint16_t>(taken + more);
+        write_down(packets);
     }
     return taken;
 }
@@ -116,20 +165,23 @@ std::uint16_t VhostTxq::submit(int vid, rte_mbuf** packets, std::uint16_t count)
     return taken;
 }
 
-Drop VhostTxq::dma_refusal() const {
+// A packet needs a copy for each of its segments, at the least.
+Drop VhostTxq::dma_refusal(const rte_mbuf& packet) const {
     if (!hold_.usable()) {
         return Drop::dma_stopped;
     }
     const dpdk::DmaChannel& channel = *hold_.channel();
-    return rte_dma_burst_capacity(channel.dev_id, channel.vchan) == 0 ? Drop::dma_ring_full : Drop::ring_full;
+    const bool has_room = rte_dma_burst_capacity(channel.dev_id, channel.vchan) >= packet.nb_segs;
+    return has_room ? Drop::ring_full : Drop::dma_ring_full;
 }
 
-std::uint64_t VhostTxq::check_lengths(Batch& batch) {
+std::uint64_t VhostTxq::check_lengths(Batch& batch, std::uint32_t& longest) {
     std::uint64_t bytes = 0;
     bool all_filled = true;
     for (std::uint16_t i = 0; i < batch.count; ++i) {
         const std::uint32_t length = batch.packets[i]->pkt_len;
         bytes += length;
+        longest = std::max(longest, length);
         all_filled &= length != 0;
     }
     if (!all_filled) [[unlikely]] {

@@ -2,14 +2,16 @@
 """A guest in the test's own process that sends and receives frames, one by one, over split rings."""
 
 import mmap
+import os
 import struct
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vhost_frontend import BUFFER_BYTES, RING_SIZE, Frontend, Request
+from vhost_frontend import BUFFER_BYTES, RING_SIZE, USER_ADDRESS, Frontend, Request
 
 _NET_HEADER_BYTES = 12  # struct virtio_net_hdr_v1: the last two bytes are num_buffers
+_MORE_BYTES = 1 << 20
 _USED, _AVAILABLE = 8192, 4096  # in a ring's memory
 
 
@@ -40,6 +42,17 @@ class RingGuest(Frontend):
         for pair in range(self.pairs):
             for vring in (2 * pair, 2 * pair + 1):
                 self.send(Request.SET_VRING_ENABLE, struct.pack("=II", vring, int(pair in wanted)))
+        self.settle()
+
+    def add_memory(self) -> None:
+        """More memory beside what there is, as when it is plugged in; the last so added is gone."""
+        fd = os.memfd_create("more")
+        os.ftruncate(fd, _MORE_BYTES)
+        first = struct.pack("=QQQQ", 0, self.memory_bytes, USER_ADDRESS, 0)
+        place = 1 << 40
+        more = struct.pack("=QQQQ", place, _MORE_BYTES, USER_ADDRESS + place, 0)
+        self.send(Request.SET_MEM_TABLE, struct.pack("=II", 2, 0) + first + more, [self.memory_fd, fd])
+        os.close(fd)
         self.settle()
 
     # ---- frames ----

@@ -93,3 +93,49 @@ def test_queues_go_off_and_on_while_packets_pass(folder: Path, copy: str, thread
         numbers = [number for (of, _), some in seen.items() if of == stream for number in some]
         assert len(numbers) == len(set(numbers)) > 0
     assert figures["ports"]["vm0"]["guest_connects"] == 1
+
+
+@pytest.mark.parametrize("copy", ["dma", "cpu"])
+def test_memory_is_added_while_packets_pass(folder: Path, copy: str) -> None:
+    socket = folder / "vm0.sock"
+    with Run(folder, tables(folder, 1, port__vm0__copy=copy), "--wait-guest", "60") as run:
+        run.wait_until_listening(socket)
+        with RingGuest(socket, pairs=PAIRS) as guest:
+            guest.start()
+            seen: dict[int, list[int]] = {pair: [] for pair in range(PAIRS)}
+            for _ in range(20):
+                guest.add_memory()
+                for pair, frames in enumerate(frames_of_a_while(guest)):
+                    for stream, numbers in streams(frames).items():
+                        assert stream == pair
+                        seen[pair] += numbers
+            run.signal(signal.SIGINT)
+            figures = run.result()
+            for pair in range(PAIRS):
+                seen[pair] += streams(guest.received(pair)).get(pair, [])
+    for pair, numbers in seen.items():
+        txq = figures["ports"]["vm0"]["txqs"][pair]
+        assert numbers == sorted(set(numbers))
+        assert len(numbers) == txq["completed"] + txq["late_completions"] > 500
+    assert figures["ports"]["vm0"]["guest_connects"] == 1
+
+
+def test_two_guests_fight_for_a_socket(folder: Path) -> None:
+    """The first is served all the while; who comes meanwhile is not, and harms nothing."""
+    socket = folder / "vm0.sock"
+    with Run(folder, topology(socket, port__src__rate_pps=10_000), "--wait-guest", "60") as run:
+        run.wait_until_listening(socket)
+        with Guest(folder, socket, *LONG_RING) as first:
+            first.wait_ready()
+            for _ in range(10):
+                with RingGuest(socket) as second:
+                    second.start()
+                    time.sleep(0.05)
+                    assert second.received() == []
+            run.signal(signal.SIGINT)
+            figures = run.result()
+            report = first.report()
+    assert_intact(report)
+    assert report["lost"] == 0
+    assert figures["ports"]["vm0"]["guest_connects"] == 1
+    assert figures["ports"]["vm0"]["guest_failures"] == 10

@@ -2,6 +2,7 @@
 """Which thread owns which queue and channel; the order of frame sizes; CPUs for DPDK's own threads."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,14 +10,14 @@ import pytest
 from pydpdk_defer._building import mbufs_needed
 from pydpdk_defer._frame_sizes import schedule
 from pydpdk_defer.eal import control_cpus
-from pydpdk_defer.plan import Channel, Circumstances, Output, Plan, make_plan
+from pydpdk_defer.plan import CONTROL, Channel, Circumstances, Output, Plan, PmdPlan, make_plan
 from pydpdk_defer.topology import Topology, VhostPort
 
 
-def plan_of(channels: int = 1, **tables: Any) -> Plan:
-    """The plan where every DMA device has so many channels."""
+def plan_of(channels: int = 1, circumstances: Mapping[str, Any] | None = None, **tables: Any) -> Plan:
+    """The plan where every DMA device has so many channels, and the rest is as `circumstances` say."""
     topology = Topology.from_dict(tables)
-    return make_plan(topology, Circumstances(channels=dict.fromkeys(topology.dma, channels)))
+    return make_plan(topology, Circumstances(channels=dict.fromkeys(topology.dma, channels), **(circumstances or {})))
 
 
 def test_a_flow_keeps_its_queue() -> None:
@@ -87,6 +88,89 @@ def test_every_thread_has_a_channel_before_any_has_two() -> None:
 def test_a_device_that_no_other_thread_uses_is_a_spare() -> None:
     plan = plan_of(**two_threads(["a", "b", "c"], queues=2))
     assert channels(plan, "vm0") == {0: (Channel("a", 0), Channel("c", 0)), 1: (Channel("b", 0),)}
+
+
+def test_a_queue_has_the_device_that_it_names_and_no_other() -> None:
+    tables = two_threads(["a", "b"], queues=2)
+    tables["port"]["vm0"]["dma_by_queue"] = {"0": "b"}
+    assert channels(plan_of(2, **tables), "vm0") == {0: (Channel("b", 0),), 1: (Channel("b", 1), Channel("a", 0))}
+    tables["port"]["vm0"]["dma"] = []
+    assert channels(plan_of(2, **tables), "vm0") == {0: (Channel("b", 0),), 1: ()}
+
+
+def test_a_device_near_the_guests_memory_goes_before_others_and_a_far_one_is_told() -> None:
+    tables = two_threads(["a", "b"], queues=2)
+    nodes = {"dma_nodes": {"a": 0, "b": 1}, "port_nodes": {"vm0": 1}}
+    plan = plan_of(2, nodes, **tables)
+    assert {qid: first.dma for qid, (first, *_) in channels(plan, "vm0").items()} == {0: "b", 1: "b"}
+    assert plan.notes == ()
+    plan = plan_of(1, nodes, **tables)
+    assert {qid: first.dma for qid, (first, *_) in channels(plan, "vm0").items()} == {0: "b", 1: "a"}
+    assert plan.notes == (
+        "port vm0: dma a is on NUMA node 0, the port's memory on node 1: every copy crosses the link between them",
+    )
+
+
+def pmds_of(plan: Plan) -> list[PmdPlan]:
+    return list(plan.pmds.values())
+
+
+def test_a_txq_that_two_threads_send_to_has_one_owner() -> None:
+    plan = plan_of(
+        port={"src": {"kind": "generator", "queues": 2}, "out": {"kind": "ethdev", "device": "net_null0"}},
+        pmd=[{"core": 4, "rxqs": ["src:0"]}, {"core": 7, "rxqs": ["src:1"]}],
+        forward={"wires": [["src", "out"]]},
+    )
+    owner, other = pmds_of(plan)
+    assert owner.outputs == owner.handoffs == (Output("out", 0),)
+    assert other.outputs == (Output("out", 0, sender=1),)
+    assert other.handoffs == ()
+    assert plan.handoffs == {("out", 0)}
+
+
+def test_packets_leave_by_the_txqs_that_the_guest_has_on() -> None:
+    tables = two_threads([], queues=4)
+    owner, other = pmds_of(plan_of(0, {"usable_txqs": {"vm0": (1, 3)}}, **tables))
+    assert [output.qid for _, _, output in owner.inputs if output] == [1, 3]
+    assert [output.txq for _, _, output in other.inputs if output] == [("vm0", 1), ("vm0", 3)]
+    assert owner.handoffs == owner.outputs
+
+
+def l2(queues: int, **circumstances: Any) -> Plan:
+    return plan_of(
+        0,
+        circumstances,
+        port={
+            "a": {"kind": "vhost", "socket": "a.sock", "queues": queues},
+            "b": {"kind": "vhost", "socket": "b.sock", "queues": queues},
+            "src": {"kind": "generator"},
+        },
+        pmd=[{"core": 1, "rxqs": ["a:0"]}, {"core": 2, "rxqs": ["b:0", "src:0"]}, {"core": 3, "rxqs": []}],
+        forward={"kind": "l2"},
+    )
+
+
+def test_with_l2_each_thread_has_a_txq_of_every_port() -> None:
+    first, second, idle = pmds_of(l2(queues=2))
+    assert first.outputs == (Output("a", 0), Output("b", 0), Output("src", 0))
+    assert second.outputs == (Output("a", 1), Output("b", 1), Output("src", 1))
+    assert first.inputs == (("a", 0, None),)
+    assert first.bridged
+    assert idle.outputs == ()
+
+
+def test_with_l2_threads_share_where_there_are_too_few() -> None:
+    first, second, _ = pmds_of(l2(queues=1))
+    assert second.outputs == (Output("a", 0, sender=1), Output("b", 0, sender=1), Output("src", 1))
+    assert first.handoffs == (Output("a", 0), Output("b", 0))
+
+
+def test_the_control_side_sends_by_a_txq_of_its_own_where_there_is_one() -> None:
+    injected = frozenset({"a", "src", "gone"})
+    assert dict(l2(queues=3, injected=injected).control) == {"a": Output("a", 2), "src": Output("src", 2)}
+    shared = l2(queues=2, injected=injected)
+    assert shared.control["a"] == Output("a", 0, sender=CONTROL)
+    assert pmds_of(shared)[0].handoffs == (Output("a", 0),)
 
 
 def test_what_a_thread_does_by_two_plans() -> None:

@@ -14,6 +14,7 @@ from processes import HUGEPAGES, PMD_CORE, SHARED_CORE, Run
 from ring_guest import RingGuest
 
 GUESTS = 4
+pytestmark = pytest.mark.slow
 BROADCAST = b"\xff" * 6
 STRANGER = bytes.fromhex("020000000099")
 AGEING_S = 2

@@ -15,7 +15,7 @@ from processes import HUGEPAGES, SHARED_CORE, Guest, Process, Run, assert_intact
 PAGE_MB = 4096 / 2**20
 GROWTH_MB = 1.0  # over the second half
 STEADY_PPS = 2_000
-pytestmark = pytest.mark.timeout(2400)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 def tables(folder: Path, **coming: Any) -> dict[str, Any]:

@@ -31,6 +31,7 @@ with pd.Datapath(pd.Topology.from_dict(task["topology"])) as dp:
 final = dp.snapshot()
 print(json.dumps({**final.to_dict(), "faults": final.faults(stopped=True)}))
 """
+pytestmark = pytest.mark.slow
 SMALL, LONG, LONGEST = 64, 9000, 65535
 Sizes = list[int]
 

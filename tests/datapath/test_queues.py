@@ -12,6 +12,7 @@ from processes import PMD_CORE, SHARED_CORE, Guest, Run, assert_intact, dropped,
 from ring_guest import RingGuest
 
 PAIRS = 4
+pytestmark = pytest.mark.slow
 
 
 def tables(folder: Path, threads: int, **changes: Any) -> dict[str, Any]:

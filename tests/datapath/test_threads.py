@@ -22,6 +22,7 @@ from processes import (
 )
 
 FRAMES = 20_000
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("copy", ["dma", "cpu"])

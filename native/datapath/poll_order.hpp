@@ -3,7 +3,10 @@
 //
 // A poll in vain costs a hundred cycles, most of them to fetch into the cache what is known of the queue: with 64 ports
 // that is more than the packets of a turn cost. So an rxq that has been silent rests, if its packets can wait: a few of
-// those that rest are polled in each turn, one after the other. Up to so few, all are polled in every turn.
+// those that rest are polled in each turn, one after the other. Where there are no more than so few, none rests.
+//
+// Those that do not rest are polled in the order given: what one of them sends to a ring another may take in the same
+// turn.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +24,7 @@ template<typename Rxq> class PollOrder {
 
     // Before the first turn; this allocates. The rxqs keep their places. `rests`: whether any may rest.
     void set(std::vector<Rxq>& rxqs, bool rests) {
-        rests_ = rests;
+        rests_ = rests && rxqs.size() > resting_polls_a_turn;
         awake_.clear();
         resting_.clear();
         awake_.reserve(rxqs.size());
@@ -39,7 +42,8 @@ template<typename Rxq> class PollOrder {
             if (poll(*rxq) > 0) {
                 rxq->silent_polls = 0;
             } else if (rests_ && rxq->can_rest && ++rxq->silent_polls >= silent_polls_before_rest) {
-                move(awake_, i, resting_);
+                awake_.erase(awake_.begin() + static_cast<std::ptrdiff_t>(i));
+                resting_.push_back(rxq);
                 continue;
             }
             ++i;
@@ -49,7 +53,8 @@ template<typename Rxq> class PollOrder {
             Rxq* const rxq = resting_[next_resting_];
             if (poll(*rxq) > 0) {
                 rxq->silent_polls = 0;
-                move(resting_, next_resting_, awake_);
+                resting_.erase(resting_.begin() + static_cast<std::ptrdiff_t>(next_resting_));
+                awake_.insert(std::upper_bound(awake_.begin(), awake_.end(), rxq), rxq);
             } else {
                 ++next_resting_;
             }
@@ -59,13 +64,6 @@ template<typename Rxq> class PollOrder {
     [[nodiscard]] std::size_t resting() const { return resting_.size(); }
 
   private:
-    // The last of `from` takes its place.
-    static void move(std::vector<Rxq*>& from, std::size_t at, std::vector<Rxq*>& to) {
-        to.push_back(from[at]);
-        from[at] = from.back();
-        from.pop_back();
-    }
-
     bool rests_ = false;
     std::vector<Rxq*> awake_;
     std::vector<Rxq*> resting_;

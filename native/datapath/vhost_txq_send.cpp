@@ -71,30 +71,40 @@ std::uint16_t VhostTxq::send_some(int vid, Batch& batch, std::uint16_t from, std
     return engine_ == Engine::cpu ? send_by_cpu(vid, batch, from, bytes) : send_by_dma(vid, batch, from, start);
 }
 
-// A packet that is longer than the guest's buffers, or needs more copies than the DMA ring has room for, would be taken for
-// a full ring, and with it all behind it. So when one is refused that is longer than any before, those behind it are tried.
+// A packet that is longer than the guest's buffers, or needs more copies than the DMA ring has room for, would be taken
+// for a full ring, and with it all behind it. So when one is refused that is longer than any before, the first shorter
+// one behind it is tried. Until that is taken nobody knows which it was.
 std::uint16_t VhostTxq::send_past_too_long(int vid, Batch& batch, std::uint16_t taken, std::uint64_t& bytes,
                                            std::uint64_t start) {
-    while (taken + 1 < batch.count && batch.packets[taken]->pkt_len > longest_taken_) {
-        rte_mbuf* const refused = batch.packets[taken];
-        const Drop reason = engine_ == Engine::dma ? dma_refusal(*refused) : Drop::ring_full;
+    while (taken < batch.count && batch.packets[taken]->pkt_len > longest_taken_) {
+        const std::uint32_t length = batch.packets[taken]->pkt_len;
+        const Drop reason = engine_ == Engine::dma ? dma_refusal(*batch.packets[taken]) : Drop::ring_full;
+        rte_mbuf** const end = batch.packets + batch.count;
+        rte_mbuf** const shorter =
+            std::find_if(batch.packets + taken, end, [length](const rte_mbuf* p) { return p->pkt_len < length; });
         std::uint64_t features = 0;
-        if (reason == Drop::ring_full && (rte_vhost_get_negotiated_features(vid, &features) != 0 ||
-                                          (features & mergeable_buffers) != 0)) {
-            break; // it can have several buffers, when there are some
+        const bool has_one_buffer =
+            rte_vhost_get_negotiated_features(vid, &features) == 0 && (features & mergeable_buffers) == 0;
+        if (shorter == end || (reason == Drop::ring_full && !has_one_buffer)) {
+            break; // a ring of mergeable buffers has several for it, when it has some
         }
-        --batch.count;
-        std::copy(batch.packets + taken + 1, batch.packets + batch.count + 1, batch.packets + taken);
+        rte_mbuf* refused[max_batch];
+        const auto refusals = static_cast<std::uint16_t>(shorter - (batch.packets + taken));
+        std::copy_n(batch.packets + taken, refusals, refused);
+        std::copy(shorter, end, batch.packets + taken);
+        batch.count = static_cast<std::uint16_t>(batch.count - refusals);
         const std::uint16_t now = send_some(vid, batch, taken, batch.bytes_from(taken), start);
         if (now == taken) {
-            std::copy_backward(batch.packets + taken, batch.packets + batch.count, batch.packets + batch.count + 1);
-            batch.packets[taken] = refused;
-            ++batch.count;
+            std::copy_backward(batch.packets + taken, batch.packets + batch.count, end);
+            std::copy_n(refused, refusals, batch.packets + taken);
+            batch.count = static_cast<std::uint16_t>(batch.count + refusals);
             break;
         }
-        stats_.drop(reason == Drop::ring_full ? Drop::too_long : reason, 1);
-        bytes -= refused->pkt_len;
-        rte_pktmbuf_free(refused);
+        for (std::uint16_t i = 0; i < refusals; ++i) {
+            bytes -= refused[i]->pkt_len;
+            rte_pktmbuf_free(refused[i]);
+        }
+        stats_.drop(reason == Drop::ring_full ? Drop::too_long : reason, refusals);
         taken = now;
     }
     return taken;

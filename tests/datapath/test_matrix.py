@@ -5,7 +5,6 @@
 ran are listed at the end.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -74,7 +73,7 @@ def cell_id(path: VirtioPath, copy: str, queues: int) -> str:
     ],
 )
 def test_every_frame_arrives_by(
-    folder: Path, path: VirtioPath, copy: str, queues: int, record_property: Callable[[str, object], None]
+    folder: Path, path: VirtioPath, copy: str, queues: int, request: pytest.FixtureRequest
 ) -> None:
     if path.needs and path.needs not in CPU_FLAGS:
         pytest.skip(f"this CPU has no {path.needs}, which the {path.name} path needs")
@@ -91,4 +90,4 @@ def test_every_frame_arrives_by(
         pmd=[{"core": 1, "rxqs": [f"{port}:{qid}" for port in ("src", "vm0") for qid in numbers]}],
         **({"frame_size": "imix"} if queues == max(QUEUES) else {}),  # memory for 16 queues of long frames is much
     )
-    record_property("cell", f"{cell_id(path, copy, queues)}, {PAGES} pages")
+    request.node.user_properties.append(("cell", f"{cell_id(path, copy, queues)}, {PAGES} pages"))

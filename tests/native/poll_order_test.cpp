@@ -86,9 +86,25 @@ TEST_F(ManyRxqs, AFewAreAllPolledInEveryTurn) {
     rxqs.resize(Order::resting_polls_a_turn);
     order.set(rxqs, true);
     turns(Order::silent_polls_before_rest);
-    EXPECT_EQ(order.resting(), rxqs.size());
+    EXPECT_EQ(order.resting(), 0U);
     turns(100);
     EXPECT_TRUE(std::all_of(rxqs.begin(), rxqs.end(), [](const Rxq& rxq) { return rxq.polls == 100; }));
+}
+
+TEST_F(ManyRxqs, ThoseThatWokeUpArePolledInTheOrderGiven) {
+    order.set(rxqs, true);
+    turns(Order::silent_polls_before_rest);
+    for (std::size_t i : {40U, 3U, 21U}) {
+        rxqs[i].busy = true;
+        turns(64);
+    }
+    std::vector<const Rxq*> polled;
+    order.turn([&](Rxq& rxq) {
+        polled.push_back(&rxq);
+        return rxq.busy ? 1U : 0U;
+    });
+    polled.resize(3);
+    EXPECT_EQ(polled, (std::vector<const Rxq*>{&rxqs[3], &rxqs[21], &rxqs[40]}));
 }
 
 } // namespace

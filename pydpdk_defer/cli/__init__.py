@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from pydpdk_defer import __version__, dpdk_compiled
 from pydpdk_defer.cli import devices, guest, run
-from pydpdk_defer.cli._common import print_error
+from pydpdk_defer.cli._common import ignore_signals_after_the_verb, print_error
 from pydpdk_defer.errors import DeferError, TopologyError
 
 __all__ = ["command", "main"]
@@ -17,6 +17,7 @@ __all__ = ["command", "main"]
 
 def command() -> NoReturn:
     """The process `pydpdk-defer`: one verb, then the end, which no late Ctrl-C turns into something else."""
+    ignore_signals_after_the_verb()
     status = main()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

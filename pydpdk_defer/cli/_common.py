@@ -13,9 +13,16 @@ from typing import Any
 
 from pydpdk_defer.errors import DeferError
 
-__all__ = ["print_error", "stop_signals", "write_json"]
+__all__ = ["ignore_signals_after_the_verb", "print_error", "stop_signals", "write_json"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_process_ends = False  # after stop_signals()
+
+
+def ignore_signals_after_the_verb() -> None:
+    """For a process that ends then: no late Ctrl-C turns its end into something else."""
+    global _process_ends  # signals are the process's too
+    _process_ends = True
 
 
 def write_json(target: str, data: Any) -> None:
@@ -46,7 +53,8 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     """Turn SIGINT, SIGTERM and SIGHUP into a flag: yields a function that says whether one came.
 
     Nothing is interrupted, so cleaning up belongs inside the context: a second Ctrl-C cannot break it there. In a
-    thread other than the main one signals stay as they are.
+    thread other than the main one signals stay as they are. Afterwards they are as before, or ignored, see
+    `ignore_signals_after_the_verb`.
     """
     came = False
 
@@ -62,4 +70,5 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
         yield lambda: came
     finally:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            afterwards = signal.SIG_IGN if _process_ends else handler
+            signal.signal(number, signal.SIG_DFL if afterwards is None else afterwards)

@@ -8,9 +8,11 @@ set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'END'
-usage: ci/bench.sh [--engine | --ports [options of tests/bench/bench_ports.py] | options of tests/bench/bench_send.py]
+usage: ci/bench.sh [--engine | --auto [options of tests/bench/bench_auto.py] |
+                    --ports [options of tests/bench/bench_ports.py] | options of tests/bench/bench_send.py]
 
   --engine   the deferral engine alone
+  --auto     copy = "auto" beside both engines, as JSON and as the table of docs/performance.md
   --ports    cycles per packet and of an idle round with 1 to 64 vhost ports, as JSON and as the tables of
              docs/performance.md
 END
@@ -25,6 +27,12 @@ cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPYDPDK_DEFE
 ninja -C "$folder" engine_bench _bare_loop _ring_sink >>"$folder.log"
 
 export PYTHONSAFEPATH=1
+if [[ ${1:-} == --auto ]]; then
+    shift
+    "$venv/bin/python" tests/bench/bench_auto.py --json "$folder/auto.json" --markdown "$@"
+    say "results are in $folder/auto.json"
+    exit 0
+fi
 if [[ ${1:-} == --ports ]]; then
     shift
     PYTHONPATH=$folder "$venv/bin/python" tests/bench/bench_ports.py --json "$folder/ports.json" --markdown "$@"

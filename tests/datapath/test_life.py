@@ -12,7 +12,6 @@ import pytest
 from delivery import LONG_RING
 from processes import HUGEPAGES, SHARED_CORE, Guest, Process, Run, assert_intact, topology, txq_sum, wait_until
 
-PAGE_MB = 4096 / 2**20
 GROWTH_MB = 1.0  # over the second half
 STEADY_PPS = 2_000
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -45,8 +44,10 @@ class Life:
         self.resident_mb: list[float] = []
 
     def note_memory(self) -> None:
-        pages = int(Path(f"/proc/{self.run.popen.pid}/statm").read_text().split()[1])
-        self.resident_mb.append(pages * PAGE_MB)
+        """Its own: what it maps of its guests comes and goes with them."""
+        status = Path(f"/proc/{self.run.popen.pid}/status").read_text()
+        [line] = [line for line in status.splitlines() if line.startswith("RssAnon:")]
+        self.resident_mb.append(int(line.split()[1]) / 1024)
 
     def wait_until_flowing(self) -> None:
         """Packets go out beyond those of the steady guest."""

@@ -9,8 +9,9 @@
 namespace datapath {
 namespace {
 
-constexpr float margin = 1.0F / 32;          // that an engine has to be cheaper by, to be changed to
-constexpr float smoothing = 1.0F / 16;       // of costs, per batch
+constexpr float margin = 1.0F / 32;    // that an engine has to be cheaper by, to be changed to
+constexpr float smoothing = 1.0F / 16; // of costs, per batch
+constexpr float slow_smoothing = 1.0F / 256;
 constexpr float recency = 1.0F / 32;         // of mean size and load, per batch
 constexpr float overlap_recency = 1.0F / 16; // per batch that follows one by DMA
 constexpr float overlap_forgetting = 1.0F / 4096;
@@ -18,6 +19,8 @@ constexpr float rare_overlap = 1.0F / 8;
 constexpr unsigned first_samples = 4; // of which the smallest counts: the caches are cold, a CPU may be taken away
 constexpr unsigned trial_length = 32; // batches
 constexpr unsigned longest_trial = 256;
+constexpr unsigned batches_between_trials = 256 * trial_length;
+constexpr float changed_cost = 1.25F; // times as much, or as little
 constexpr double shortest_stay_us = 10'000;
 constexpr double shortest_trial_gap_us = 20'000;
 constexpr double longest_trial_gap_us = 10'000'000;
@@ -88,13 +91,26 @@ void CopyChoice::consider(Cell& cell, std::uint64_t now) {
         if (wanted == Engine::dma || now >= next_wait_) {
             go_over(wanted, now);
         }
-    } else if (now >= next_wait_ && given_ == 0 && cell.samples[index(mode_)] >= trial_length &&
-               now - cell.last_trial >= cell.trial_gap) {
+    } else if (now >= next_wait_ && trial_is_due(cell, now)) {
         on_trial_ = &cell;
         trial_batches_ = 0;
         go_over(other(mode_), now);
         next_change_ = now;
     }
+}
+
+bool CopyChoice::trial_is_due(Cell& cell, std::uint64_t now) const {
+    if (given_ > 0 || cell.samples[index(mode_)] < trial_length) {
+        return false;
+    }
+    if (cell.trial_gap == 0) {
+        return true;
+    }
+    const auto [least, most] = std::minmax(cell.steady_cost[index(mode_)], cell.cost_at_trial[index(mode_)]);
+    if (most > changed_cost * least) {
+        cell.trial_gap = shortest_trial_gap();
+    }
+    return cell.since_trial >= batches_between_trials && now - cell.last_trial >= cell.trial_gap;
 }
 
 void CopyChoice::end_trial(std::uint64_t now) {
@@ -103,13 +119,18 @@ void CopyChoice::end_trial(std::uint64_t now) {
         return;
     }
     Cell& cell = *std::exchange(on_trial_, nullptr);
-    cell.last_trial = now;
     const Engine before = other(mode_);
     const auto longest = static_cast<std::uint64_t>(longest_trial_gap_us * ticks_per_us_);
-    const auto shortest = static_cast<std::uint64_t>(shortest_trial_gap_us * ticks_per_us_);
-    cell.trial_gap = std::clamp(2 * cell.trial_gap, shortest, longest);
+    cell.trial_gap = std::clamp(2 * cell.trial_gap, shortest_trial_gap(), longest);
+    cell.last_trial = now;
+    cell.since_trial = 0;
+    cell.cost_at_trial = cell.steady_cost;
     go_over(before, now);
     recent_ = {}; // by what is known now
+}
+
+std::uint64_t CopyChoice::shortest_trial_gap() const {
+    return static_cast<std::uint64_t>(shortest_trial_gap_us * ticks_per_us_);
 }
 
 void CopyChoice::go_over(Engine engine, std::uint64_t now) {
@@ -135,6 +156,7 @@ void CopyChoice::sent(Engine engine, std::uint32_t packets, std::uint64_t bytes,
         ++trial_batches_;
     }
     Cell& cell = cell_of(bytes / packets, packets);
+    ++cell.since_trial;
     const float now = static_cast<float>(ticks) / static_cast<float>(packets);
     float& cost = cell.cost[index(engine)];
     std::uint8_t& samples = cell.samples[index(engine)];
@@ -143,6 +165,8 @@ void CopyChoice::sent(Engine engine, std::uint32_t packets, std::uint64_t bytes,
     } else {
         cost += smoothing * (std::min(now, 4 * cost) - cost);
     }
+    float& steady = cell.steady_cost[index(engine)];
+    steady = samples < first_samples ? cost : steady + slow_smoothing * (cost - steady);
     if (samples < trial_length) {
         ++samples;
     }

@@ -4,7 +4,8 @@
 // A copy by DMA costs the thread the same whatever its size, a copy by the CPU more with every byte; so from some size
 // on DMA is cheaper. Where that is depends on machine, device, load and guest, and is learned here: cycles per packet
 // of both engines, in cells of like mean size and like number of packets in a batch. Once in a while a short trial asks
-// whether the other engine has become the cheaper one, more and more rarely while the answer stays the same.
+// whether the other engine has become the cheaper one, more and more rarely while the answer stays the same,
+// and soon again when the engine in use costs something else than it did then.
 //
 // While copies by DMA are back before the next batch comes, each batch is chosen for by itself. Else the engine goes by
 // the packets of late: what comes after a copy in flight has to follow it by DMA, or to wait for it.
@@ -50,8 +51,11 @@ class CopyChoice {
     struct Cell {
         std::array<float, 2> cost{}; // ticks per packet by engine, of sends alone
         std::array<std::uint8_t, 2> samples{};
-        std::uint64_t trial_gap = 0; // ticks until the next trial of the other engine
+        std::array<float, 2> steady_cost{};   // as `cost`, but slow to follow
+        std::array<float, 2> cost_at_trial{}; // what was learned of the one holds as long as the other costs the same
+        std::uint64_t trial_gap = 0;          // ticks until the next trial of the other engine
         std::uint64_t last_trial = 0;
+        std::uint32_t since_trial = 0; // batches
     };
 
     [[nodiscard]] static unsigned size_class(std::uint64_t bytes);
@@ -68,7 +72,9 @@ class CopyChoice {
     // `in_use` unless the other is cheaper by a margin.
     [[nodiscard]] static Engine cheaper(const Costs& costs, Engine in_use);
     void consider(Cell& cell, std::uint64_t now);
+    [[nodiscard]] bool trial_is_due(Cell& cell, std::uint64_t now) const;
     void end_trial(std::uint64_t now);
+    [[nodiscard]] std::uint64_t shortest_trial_gap() const;
     void go_over(Engine engine, std::uint64_t now);
 
     std::uint32_t given_ = 0;

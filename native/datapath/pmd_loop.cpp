@@ -71,8 +71,7 @@ template<bool from_outside> void PmdThread::run_while(Request request) {
             stats_.idle_cycles += owner_.now - start;
         }
         if (++stats_.iterations % housekeeping_iterations == 0) {
-            const std::uint64_t turn_end = owner_.now;
-            count_stay(turn_end, work_->deferral.quiesce());
+            count_stay([](defer::Deferral& engine) { return engine.quiesce(); });
             housekeep();
         } else if (owner_.waited >= owner_.max_stall) [[unlikely]] {
             housekeep(); // such turns are long: a device that hangs is to be found in time
@@ -107,9 +106,13 @@ void PmdThread::rest(std::uint32_t received_at_most) {
 
 // Waiting for an item in progress is idle time, as it is in the loop: a thread with nothing else to do would wait as
 // well.
-void PmdThread::count_stay(std::uint64_t before, const defer::Deferral::Stay& stay) {
-    const std::uint64_t cycles = owner_.now - before;
-    const std::uint64_t idle = stay.left > 0 ? std::min(stay.waiting_ticks, cycles) : cycles;
+void PmdThread::count_stay(defer::Deferral::Stay (*work)(defer::Deferral&)) {
+    const std::uint64_t start = owner_.now;
+    const std::uint64_t completions = owner_.completions;
+    const defer::Deferral::Stay stay = work(work_->deferral);
+    const std::uint64_t cycles = owner_.now - start;
+    const bool brought_some = stay.left > 0 || owner_.completions != completions;
+    const std::uint64_t idle = brought_some ? std::min(stay.waiting_ticks, cycles) : cycles;
     stats_.idle_cycles += idle;
     stats_.busy_cycles += cycles - idle;
 }
@@ -117,8 +120,7 @@ void PmdThread::count_stay(std::uint64_t before, const defer::Deferral::Stay& st
 // What the last flush deferred is done before any port may go. Still the last turn: what that waited counts.
 void PmdThread::finish_work() {
     flush_all();
-    const std::uint64_t start = owner_.now;
-    count_stay(start, work_->deferral.do_all_work());
+    count_stay([](defer::Deferral& engine) { return engine.do_all_work(); });
     housekeep();
 }
 

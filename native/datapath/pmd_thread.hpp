@@ -64,7 +64,7 @@ class PmdThread {
     void flush_all();
     void rest(std::uint32_t received_at_most);
     void charge_send(const PmdWork::Output& output, std::uint64_t cycles);
-    void count_stay(std::uint64_t before, const defer::Deferral::Stay& stay);
+    void count_stay(defer::Deferral::Stay (*work)(defer::Deferral&));
     void finish_work();
     void housekeep();
 

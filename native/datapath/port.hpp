@@ -51,10 +51,9 @@ struct Sent {
     std::uint64_t handed_over = 0; // packets to another thread
 };
 
-// What the owner of queues lends to them. The clock counts TSC cycles.
+// What the owner of queues lends to them. The clock counts TSC cycles, and packets that engines handed back.
 struct Owner : defer::Clock {
-    std::uint64_t completions = 0; // packets that engines handed back
-    std::uint64_t max_stall = 0;   // cycles that it may wait in one turn of its loop
+    std::uint64_t max_stall = 0; // cycles that it may wait in one turn of its loop
     std::uint64_t longest_stall = 0;
     std::vector<dpdk::DmaHold*> dma_holds; // of its queues
 };

@@ -15,6 +15,8 @@ struct Clock {
     void* context = nullptr;
     // Ticks that the thread has waited since it was last in its loop. Who has a loop sets it back in each turn.
     std::uint64_t waited = 0;
+    // What checks have brought back, in whatever unit: time in which some came was not spent waiting.
+    std::uint64_t completions = 0;
 
     std::uint64_t refresh() {
         if (read != nullptr) {

@@ -182,6 +182,7 @@ bool Deferral::make_room(Lane& lane) {
 // One step of a wait: a check, or, where checks are paced, time that passes until it is worth one.
 void Deferral::ask_or_wait(WorkRing& ring, StayTimer& timer) {
     const std::uint64_t since = clock_.now;
+    const std::uint64_t completions = clock_.completions;
     if (may_ask(ring.head(), 0) || clock_.read == nullptr) {
         if (check(ring) == 0) {
             timer.left(1);
@@ -189,7 +190,9 @@ void Deferral::ask_or_wait(WorkRing& ring, StayTimer& timer) {
         }
     }
     clock_.refresh();
-    timer.waited(since);
+    if (clock_.completions == completions) {
+        timer.waited(since);
+    }
 }
 
 void Deferral::force(WorkRing& ring) {

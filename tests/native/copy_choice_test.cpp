@@ -177,6 +177,26 @@ TEST(CopyChoice, FindsOutWhenADeviceBecomesFasterOrSlower) {
     EXPECT_LT(share_after(3000), 0.05);
 }
 
+TEST(CopyChoice, FindsOutSoonWhenTheLoadMakesBothCostSomethingElse) {
+    World world;
+    world.dma = [](double) { return 300.0; };
+    world.cpu = [](double) { return 900.0; };
+    while (static_cast<double>(world.now) < 60'000'000 * ticks_per_us) { // trials have become rare
+        world.send(32, 1500);
+    }
+    world.dma = [](double) { return 150.0; };
+    world.cpu = [](double) { return 100.0; };
+    const std::uint64_t end = world.now + static_cast<std::uint64_t>(100'000 * ticks_per_us);
+    while (world.now < end) {
+        world.send(32, 1500);
+    }
+    world.forget();
+    for (int i = 0; i < 10'000; ++i) {
+        world.send(32, 1500);
+    }
+    EXPECT_LT(world.by_dma / world.packets_sent, 0.05);
+}
+
 TEST(CopyChoice, DoesNotFlapWhereBothCostTheSame) {
     World world;
     world.noise = 0.5;

@@ -52,7 +52,8 @@ struct Send {
     std::uint64_t done_at = 0;
     int answer = 0;
     int forced = -ECANCELED;
-    std::uint64_t takes = 0; // ticks of a check
+    std::uint64_t takes = 0;  // ticks of a check
+    std::uint64_t brings = 0; // so many checks bring something back though it stays in progress
 
     static int check(void* port, std::uint16_t qid, bool force) {
         Send& send = *static_cast<Send*>(port);
@@ -61,6 +62,10 @@ struct Send {
         const bool done = send.in_progress == 0 && clock.now >= send.done_at;
         send.in_progress -= send.in_progress > 0 ? 1 : 0;
         clock.now += send.takes;
+        if (send.brings > 0) {
+            --send.brings;
+            ++clock.completions;
+        }
         if (force) {
             return send.forced;
         }

@@ -135,6 +135,16 @@ TEST(FifoByTheClock, AQuiesceLeavesWhatItMayNotWaitFor) {
     EXPECT_LE(engine.longest_stall_ticks(), 20'040U);
 }
 
+TEST(FifoByTheClock, ACheckThatBringsSomethingIsNoWaiting) {
+    World world;
+    Deferral engine({.attempt_limit = unlimited}, world.clock);
+    Send send{.world = world, .in_progress = 5, .takes = 300, .brings = 2};
+    defer_send(engine, add_queue(engine), send);
+    const auto stay = engine.quiesce();
+    EXPECT_EQ(stay.left, 1U);
+    EXPECT_EQ(stay.waiting_ticks, 3 * 300U);
+}
+
 TEST_P(ByTheClock, ADeadDeviceIsAskedAgainEveryTenMilliseconds) {
     Deferral engine({.policy = GetParam(), .attempt_limit = 50, .paced = true}, world.clock);
     defer_send(engine, add_queue(engine), stuck, 64);

@@ -73,6 +73,8 @@ class CopyChoice {
     [[nodiscard]] static Engine cheaper(const Costs& costs, Engine in_use);
     void consider(Cell& cell, std::uint64_t now);
     [[nodiscard]] bool trial_is_due(Cell& cell, std::uint64_t now) const;
+    void begin_trial(Cell& cell, std::uint64_t now);
+    void follow_trial(float cost, float limit);
     void end_trial(std::uint64_t now);
     [[nodiscard]] std::uint64_t shortest_trial_gap() const;
     void go_over(Engine engine, std::uint64_t now);
@@ -84,6 +86,9 @@ class CopyChoice {
     float overlap_ = 0;          // how often the batch after one by DMA finds that in flight
     Cell* on_trial_ = nullptr;   // what the mode is on trial for; nullptr: it is not
     unsigned trial_batches_ = 0; // so far
+    float block_cost_ = 0;       // ticks per packet, the sum over the present block of its batches
+    float last_block_ = 0;       // the mean over the block before; 0: there is none
+    bool trial_has_settled_ = false;
     std::uint64_t next_change_ = 0;
     std::uint64_t next_wait_ = 0; // and a change that may have to wait
     std::uint64_t changes_ = 0;

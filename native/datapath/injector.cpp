@@ -75,6 +75,7 @@ std::uint16_t Injector::send_batch() {
     if (output.captured != nullptr) {
         output.captured->add(output.batch.packets, output.batch.count, Direction::tx, output.qid, owner_.now);
     }
+    owner_.now = rte_rdtsc(); // filling the batch is no part of sending it
     Sent sent;
     if (output.port->send(output.qid, output.batch, sent) == -EINPROGRESS) {
         work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes));

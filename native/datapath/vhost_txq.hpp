@@ -152,7 +152,9 @@ class VhostTxq {
     Engine engine_ = Engine::cpu;   // of the last batch
     CopyMode mode_ = CopyMode::cpu; // as it was asked for when that was sent
     CopyChoice choice_;
-    std::uint64_t chosen_at_ = 0;
+    // TSC from which on the last batch's cost counts for the choice. Receiving it is in there where nobody has read the
+    // clock since: mbufs that another core has copied from are dear to fill again.
+    std::uint64_t cost_since_ = 0;
     std::uint32_t longest_taken_ = 0; // packet, in bytes, by this guest
     int longest_taken_vid_ = -1;
     Ledger ledger_{max_in_flight};

@@ -62,7 +62,7 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
     (taken > 0 ? stats_.submit_cycles : stats_.wasted_cycles) += owner_->now - start;
     stats_.batches += taken > 0;
     if (mode_ == CopyMode::automatic && taken == offered && taken > 0) {
-        choice_.sent(engine_, taken, bytes, owner_->now - chosen_at_);
+        choice_.sent(engine_, taken, bytes, owner_->now - cost_since_);
     }
     return taken > 0 && engine_ == Engine::dma ? -EINPROGRESS : 0;
 }
@@ -221,7 +221,7 @@ void VhostTxq::choose_engine(std::uint16_t packets, std::uint64_t bytes, std::ui
         wanted = mode_ == CopyMode::automatic ? choice_.choose(packets, bytes, ledger_.outstanding() > 0, now)
                                               : static_cast<Engine>(mode_);
     }
-    chosen_at_ = now;
+    cost_since_ = owner_->now;
     if (wanted != engine_) {
         change_engine(wanted, now);
     }
@@ -247,7 +247,7 @@ void VhostTxq::change_engine(Engine wanted, std::uint64_t now) {
             break;
         }
     }
-    chosen_at_ = owner_->now;
+    cost_since_ = owner_->now;
     const std::uint64_t waited = owner_->now - now;
     owner_->waited += waited;
     if (ledger_.outstanding() == 0) {

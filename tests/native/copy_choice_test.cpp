@@ -3,6 +3,7 @@
 #include "datapath/copy_choice.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <functional>
 #include <random>
@@ -193,6 +194,25 @@ TEST(CopyChoice, FindsOutSoonWhenTheLoadMakesBothCostSomethingElse) {
     world.forget();
     for (int i = 0; i < 10'000; ++i) {
         world.send(32, 1500);
+    }
+    EXPECT_LT(world.by_dma / world.packets_sent, 0.05);
+}
+
+TEST(CopyChoice, AsksLongEnoughWhereTheFirstBatchesByAnEngineAreDear) {
+    World world;
+    int since_dma = 0;
+    world.dma = [&](double) {
+        since_dma = 0;
+        return 600.0;
+    };
+    world.cpu = [&](double) { return 400 + 1600 * std::exp(-++since_dma / 40.0); };
+    const std::uint64_t end = world.now + static_cast<std::uint64_t>(2'000'000 * ticks_per_us);
+    while (world.now < end) {
+        world.send(32, 9000);
+    }
+    world.forget();
+    for (int i = 0; i < 100'000; ++i) {
+        world.send(32, 9000);
     }
     EXPECT_LT(world.by_dma / world.packets_sent, 0.05);
 }

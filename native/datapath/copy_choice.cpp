@@ -18,9 +18,7 @@ constexpr float overlap_forgetting = 1.0F / 4096;
 constexpr float rare_overlap = 1.0F / 8;
 constexpr unsigned first_samples = 4; // of which the smallest counts: the caches are cold, a CPU may be taken away
 constexpr unsigned trial_length = 32; // batches
-constexpr unsigned trial_block = 16;
-constexpr float settled = 0.95F; // of the block before
-constexpr unsigned longest_trial = 512;
+constexpr unsigned longest_trial = 256;
 constexpr unsigned batches_between_trials = 256 * trial_length;
 constexpr float changed_cost = 1.25F; // times as much, or as little
 constexpr double shortest_stay_us = 10'000;
@@ -101,23 +99,21 @@ void CopyChoice::consider(Cell& cell, std::uint64_t now) {
 void CopyChoice::begin_trial(Cell& cell, std::uint64_t now) {
     on_trial_ = &cell;
     trial_batches_ = 0;
-    block_cost_ = last_block_ = 0;
-    trial_has_settled_ = false;
     go_over(other(mode_), now);
     next_change_ = now;
 }
 
-// At first the guest's buffers are where the other engine left them, in another core's cache perhaps. So a trial goes
-// on as long as batches become cheaper by it, and its last ones count.
-void CopyChoice::follow_trial(float cost, float limit) {
-    ++trial_batches_;
-    block_cost_ += std::min(cost, limit);
-    if (trial_batches_ % trial_block == 0) {
-        const float mean = block_cost_ / trial_block;
-        trial_has_settled_ = last_block_ > 0 && mean > settled * last_block_;
-        last_block_ = mean;
-        block_cost_ = 0;
+// What DMA wrote is in no cache of this thread's core, so the CPU's first time around a guest's buffers costs up to
+// twice as much as the next.
+bool CopyChoice::warms_up(Engine engine, std::uint32_t packets, std::uint64_t bytes) {
+    const auto buffers = packets + static_cast<std::uint32_t>(bytes / buffer_bytes);
+    if (engine == Engine::dma) {
+        cold_buffers_ = std::min(cold_buffers_ + buffers, most_cold_buffers);
+        return false;
     }
+    const bool cold = cold_buffers_ > 0;
+    cold_buffers_ -= std::min(cold_buffers_, buffers);
+    return cold && mode_ == Engine::cpu; // else they take turns, and that is what it costs
 }
 
 bool CopyChoice::trial_is_due(Cell& cell, std::uint64_t now) const {
@@ -135,15 +131,12 @@ bool CopyChoice::trial_is_due(Cell& cell, std::uint64_t now) const {
 }
 
 void CopyChoice::end_trial(std::uint64_t now) {
-    const bool answered = trial_batches_ >= trial_length && trial_has_settled_ && is_known(*on_trial_);
+    const bool answered = trial_batches_ >= trial_length && is_known(*on_trial_);
     if (!answered && trial_batches_ < longest_trial) {
         return;
     }
     Cell& cell = *std::exchange(on_trial_, nullptr);
     const Engine before = other(mode_);
-    if (last_block_ > 0) {
-        cell.cost[index(mode_)] = cell.steady_cost[index(mode_)] = last_block_;
-    }
     const auto longest = static_cast<std::uint64_t>(longest_trial_gap_us * ticks_per_us_);
     cell.trial_gap = std::clamp(2 * cell.trial_gap, shortest_trial_gap(), longest);
     cell.last_trial = now;
@@ -178,12 +171,15 @@ void CopyChoice::sent(Engine engine, std::uint32_t packets, std::uint64_t bytes,
     may_be_vain_ = engine == Engine::dma;
     Cell& cell = cell_of(bytes / packets, packets);
     ++cell.since_trial;
+    if (warms_up(engine, packets, bytes)) {
+        return;
+    }
+    if (on_trial_ != nullptr && engine == mode_) {
+        ++trial_batches_;
+    }
     const float now = static_cast<float>(ticks) / static_cast<float>(packets);
     float& cost = cell.cost[index(engine)];
     std::uint8_t& samples = cell.samples[index(engine)];
-    if (on_trial_ == &cell && engine == mode_) {
-        follow_trial(now, samples < first_samples ? now : 4 * cost);
-    }
     if (samples < first_samples) {
         cost = samples == 0 ? now : std::min(cost, now);
     } else {

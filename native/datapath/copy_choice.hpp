@@ -25,6 +25,8 @@ class CopyChoice {
     // `min_bytes`: the mean size from which on DMA copies; 0: it is learned.
     void configure(std::uint32_t min_bytes, double ticks_per_us);
 
+    // From now on it is asked. All went by DMA before, as far as it knows.
+    void begin() { cold_buffers_ = most_cold_buffers; }
     // For the next batch. When it is the CPU though something is in flight, that has to be finished first, and is worth
     // the wait.
     [[nodiscard]] Engine choose(std::uint32_t packets, std::uint64_t bytes, bool in_flight, std::uint64_t now);
@@ -45,8 +47,10 @@ class CopyChoice {
     [[nodiscard]] std::uint64_t changes() const { return changes_; }
 
   private:
-    static constexpr unsigned size_classes = 40; // four an octave, from 16 bytes on
-    static constexpr unsigned load_classes = 6;  // packets of a batch: 1, 2, 4, 8, 16, 32
+    static constexpr unsigned size_classes = 40;             // four an octave, from 16 bytes on
+    static constexpr unsigned load_classes = 6;              // packets of a batch: 1, 2, 4, 8, 16, 32
+    static constexpr std::uint32_t most_cold_buffers = 8192; // of a guest
+    static constexpr std::uint64_t buffer_bytes = 2048;
 
     struct Cell {
         std::array<float, 2> cost{}; // ticks per packet by engine, of sends alone
@@ -74,21 +78,20 @@ class CopyChoice {
     void consider(Cell& cell, std::uint64_t now);
     [[nodiscard]] bool trial_is_due(Cell& cell, std::uint64_t now) const;
     void begin_trial(Cell& cell, std::uint64_t now);
-    void follow_trial(float cost, float limit);
+    // A batch was sent. False: what it cost is no measure of the engine.
+    [[nodiscard]] bool warms_up(Engine engine, std::uint32_t packets, std::uint64_t bytes);
     void end_trial(std::uint64_t now);
     [[nodiscard]] std::uint64_t shortest_trial_gap() const;
     void go_over(Engine engine, std::uint64_t now);
 
     std::uint32_t given_ = 0;
     double ticks_per_us_ = 1;
-    Engine mode_ = Engine::cpu;  // by the packets of late
-    Engine last_ = Engine::cpu;  // of the last batch
-    float overlap_ = 0;          // how often the batch after one by DMA finds that in flight
-    Cell* on_trial_ = nullptr;   // what the mode is on trial for; nullptr: it is not
-    unsigned trial_batches_ = 0; // so far
-    float block_cost_ = 0;       // ticks per packet, the sum over the present block of its batches
-    float last_block_ = 0;       // the mean over the block before; 0: there is none
-    bool trial_has_settled_ = false;
+    Engine mode_ = Engine::cpu;      // by the packets of late
+    Engine last_ = Engine::cpu;      // of the last batch
+    float overlap_ = 0;              // how often the batch after one by DMA finds that in flight
+    Cell* on_trial_ = nullptr;       // what the mode is on trial for; nullptr: it is not
+    unsigned trial_batches_ = 0;     // so far
+    std::uint32_t cold_buffers_ = 0; // that DMA wrote since the CPU did
     std::uint64_t next_change_ = 0;
     std::uint64_t next_wait_ = 0; // and a change that may have to wait
     std::uint64_t changes_ = 0;

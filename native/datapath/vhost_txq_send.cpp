@@ -215,7 +215,11 @@ void VhostTxq::drop_zero_length(Batch& batch) {
 }
 
 void VhostTxq::choose_engine(std::uint16_t packets, std::uint64_t bytes, std::uint64_t now) {
-    mode_ = asked_mode_.load(std::memory_order_relaxed);
+    const CopyMode mode = asked_mode_.load(std::memory_order_relaxed);
+    if (mode != mode_ && mode == CopyMode::automatic) {
+        choice_.begin();
+    }
+    mode_ = mode;
     Engine wanted = Engine::cpu;
     if (can_use_dma()) {
         wanted = mode_ == CopyMode::automatic ? choice_.choose(packets, bytes, ledger_.outstanding() > 0, now)

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The peer that the product's loop is measured against: the same frames by the same DPDK calls into the same
-// vring, in one flat loop without ports, ledger or work ring. It runs in the datapath's own process while the
-// PMD thread is stopped.
+// vrings, a burst for each in turn, in one flat loop without ports, ledger or work ring. It runs in the datapath's own
+// process while the PMD thread is stopped.
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <pthread.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 #include <sched.h>
 
 #include <rte_cycles.h>
@@ -28,7 +32,7 @@ namespace {
 constexpr std::uint16_t batch = 32;
 
 struct Slice {
-    int vid;
+    std::vector<int> vids;
     std::int16_t dma_id; // -1: copy by CPU
     std::string pool;
     std::uint16_t frame_size;
@@ -44,20 +48,38 @@ struct Result {
     bool pinned = false;
 };
 
-std::uint16_t send(const Slice& slice, rte_mbuf** packets, std::uint16_t count) {
+// A guest, and what is in flight to it.
+struct Guest {
+    int vid;
+    std::uint32_t in_flight = 0;
+};
+
+std::uint16_t send(const Slice& slice, Guest& guest, rte_mbuf** packets, std::uint16_t count) {
     const std::uint16_t taken = slice.dma_id < 0
-                                    ? rte_vhost_enqueue_burst(slice.vid, 0, packets, count)
-                                    : rte_vhost_submit_enqueue_burst(slice.vid, 0, packets, count, slice.dma_id, 0);
+                                    ? rte_vhost_enqueue_burst(guest.vid, 0, packets, count)
+                                    : rte_vhost_submit_enqueue_burst(guest.vid, 0, packets, count, slice.dma_id, 0);
+    guest.in_flight += slice.dma_id < 0 ? 0 : taken;
     const std::uint16_t mine = slice.dma_id < 0 ? 0 : taken;
     rte_pktmbuf_free_bulk(packets + mine, count - mine);
     return taken;
 }
 
-std::uint16_t finish(const Slice& slice) {
-    rte_mbuf* done[128];
-    const std::uint16_t count = rte_vhost_poll_enqueue_completed(slice.vid, 0, done, 128, slice.dma_id, 0);
-    rte_pktmbuf_free_bulk(done, count);
-    return count;
+std::uint32_t finish(const Slice& slice, std::vector<Guest>& guests) {
+    std::uint32_t finished = 0;
+    for (Guest& guest : guests) {
+        if (guest.in_flight > 0) {
+            rte_mbuf* done[128];
+            const std::uint16_t count = rte_vhost_poll_enqueue_completed(guest.vid, 0, done, 128, slice.dma_id, 0);
+            rte_pktmbuf_free_bulk(done, count);
+            guest.in_flight -= count;
+            finished += count;
+        }
+    }
+    return finished;
+}
+
+bool any_in_flight(const std::vector<Guest>& guests) {
+    return std::any_of(guests.begin(), guests.end(), [](const Guest& guest) { return guest.in_flight > 0; });
 }
 
 void loop(const Slice& slice, Result& result) {
@@ -71,7 +93,11 @@ void loop(const Slice& slice, Result& result) {
     pacer.restart(start);
     std::uint64_t last = start;
     std::uint64_t sequence = 0;
-    std::uint32_t in_flight = 0;
+    std::vector<Guest> guests;
+    for (const int vid : slice.vids) {
+        guests.push_back({.vid = vid});
+    }
+    std::size_t next = 0;
     while (last < end) {
         std::uint16_t count = pacer.limited() ? pacer.take(last, batch, batch) : batch;
         rte_mbuf* packets[batch];
@@ -84,23 +110,18 @@ void loop(const Slice& slice, Result& result) {
             packets[i]->data_len = slice.frame_size;
             packets[i]->pkt_len = slice.frame_size;
         }
-        std::uint16_t finished = 0;
         if (count > 0) {
-            const std::uint16_t taken = send(slice, packets, count);
-            result.packets += taken;
-            in_flight += slice.dma_id < 0 ? 0 : taken;
+            result.packets += send(slice, guests[next], packets, count);
+            next = next + 1 < guests.size() ? next + 1 : 0;
         }
-        if (in_flight > 0) {
-            finished = finish(slice);
-            in_flight -= finished;
-        }
+        const std::uint32_t finished = slice.dma_id < 0 ? 0 : finish(slice, guests);
         const std::uint64_t now = rte_rdtsc();
         result.busy_cycles += count > 0 || finished > 0 ? now - last : 0;
         last = now;
     }
     result.cycles = last - start;
-    while (in_flight > 0) {
-        in_flight -= finish(slice);
+    while (any_in_flight(guests)) {
+        finish(slice, guests);
     }
 }
 
@@ -122,9 +143,9 @@ PYBIND11_MODULE(_bare_loop, m) {
     m.doc() = "A bare loop over librte_vhost, for the benchmark";
     m.def(
         "run",
-        [](int vid, int dma_id, std::string pool, std::uint16_t frame_size, double rate_pps, unsigned milliseconds,
-           unsigned core) {
-            const Slice slice{.vid = vid,
+        [](std::vector<int> vids, int dma_id, std::string pool, std::uint16_t frame_size, double rate_pps,
+           unsigned milliseconds, unsigned core) {
+            const Slice slice{.vids = std::move(vids),
                               .dma_id = static_cast<std::int16_t>(dma_id),
                               .pool = std::move(pool),
                               .frame_size = frame_size,
@@ -145,8 +166,9 @@ PYBIND11_MODULE(_bare_loop, m) {
             d["busy_cycles"] = result.busy_cycles;
             return d;
         },
-        py::kw_only(), py::arg("vid"), py::arg("dma_id"), py::arg("pool"), py::arg("frame_size"), py::arg("rate_pps"),
+        py::kw_only(), py::arg("vids"), py::arg("dma_id"), py::arg("pool"), py::arg("frame_size"), py::arg("rate_pps"),
         py::arg("milliseconds"), py::arg("core"),
-        "Send frames for a while; dma_id -1 copies by CPU. Returns packets taken, cycles, and cycles of busy "
+        "Send frames for a while, bursts to the guests in turn; dma_id -1 copies by CPU. Returns packets taken, "
+        "cycles, and cycles of busy "
         "rounds.");
 }

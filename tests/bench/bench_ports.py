@@ -15,8 +15,11 @@ that are silent too: these cycles are counted. Two ways for bursts to come:
 "beside silent": one port with traffic while the rxqs of the others are polled, which have guests connected; "beside
 silent guests": without the others' generators, which a datapath with other sources does not have.
 
-Ratios are to one port alone, pair by pair within a round; medians and quartiles. A slice in which
-the thread had to wait for its CPU is taken again, a few times, as the wait is counted where it happens.
+"bare loop": the same bursts in turn to as many guests by bare_loop.cpp, which knows no ports: what vhost, the caches
+and the guests' memory make of many ports.
+
+Ratios are to one port alone (the bare loop's to its own), pair by pair within a round; medians and quartiles. A slice
+in which the thread had to wait for its CPU is taken again, a few times, as the wait is counted where it happens.
 """
 
 import argparse
@@ -53,21 +56,35 @@ def in_turn(candidates: list[Any], rounds: int) -> Iterator[Any]:
 def measure_traffic(bench: Bench, engine: Engine, size: int, rounds: int) -> dict[str, Any]:
     """All loads with one engine and frame size."""
     slices: dict[Load, list[Slice]] = {load: [] for load in LOADS}
+    bare: dict[int, list[Slice]] = {count: [] for count in COUNTS}
     for load in LOADS:
         bench.traffic(load, engine, size)
-    for load in in_turn(list(LOADS), rounds):
-        slices[load].append(bench.traffic(load, engine, size))
+    for candidate in in_turn([*LOADS, *COUNTS], rounds):
+        if isinstance(candidate, Load):
+            slices[candidate].append(bench.traffic(candidate, engine, size))
+        else:
+            bare[candidate].append(bench.bare(candidate, engine, size))
     alone = slices[LOADS[0]]
     result: dict[str, Any] = {"engine": engine, "frame_size": size, "total_pps": TOTAL_PPS[engine]}
     for load, of_one in slices.items():
         result[load.name] = {
             "cycles_per_packet": spread([s.cycles_per_packet for s in of_one]),
-            "ratio": spread([a.cycles_per_packet / b.cycles_per_packet for a, b in zip(of_one, alone, strict=True)]),
+            "ratio": _ratios(of_one, alone),
             "packets_per_busy_round": spread([s.delivered / max(s.busy_rounds, 1) for s in of_one]),
             "delivered_share": spread([s.delivered / max(s.offered, 1) for s in of_one]),
             "waited_share": spread([s.waited_share for s in of_one]),
         }
+    for count, of_one in bare.items():
+        result[f"bare_{count}"] = {
+            "cycles_per_packet": spread([s.cycles_per_packet for s in of_one]),
+            "ratio": _ratios(of_one, bare[COUNTS[0]]),
+            "product_ratio": _ratios(slices[LOADS[COUNTS.index(count)]], of_one),
+        }
     return result
+
+
+def _ratios(slices: list[Slice], to: list[Slice]) -> dict[str, float]:
+    return spread([a.cycles_per_packet / b.cycles_per_packet for a, b in zip(slices, to, strict=True)])
 
 
 def measure_idle(bench: Bench, rounds: int) -> dict[str, Any]:

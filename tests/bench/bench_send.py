@@ -88,7 +88,7 @@ class Bench:
     def bare(self, engine: Literal["cpu", "dma"], size: int, rate_pps: float) -> Slice:
         """A slice of the bare loop, which has the vring to itself."""
         result = _bare_loop.run(
-            vid=self._vhost.vid,
+            vids=[self._vhost.vid],
             dma_id=self._dma.dev_id if engine == "dma" else -1,
             pool="mbufs",
             frame_size=size,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import _bare_loop
 from ring_guests import ring_guests
 
 from pydpdk_defer import Datapath, Topology, _native
@@ -84,6 +85,7 @@ class Bench:
         self._datapath = datapath
         self._topologies: dict[tuple[int, int], Topology] = {}
         [self._pmd] = parts.pmds.values()
+        self._dma = parts.dma["copier"]
         self._generators = [port for port in parts.ports.values() if isinstance(port, _native.GeneratorPort)]
         self._vhosts = [port for port in parts.ports.values() if isinstance(port, _native.VhostPort)]
         self._slice_ms = slice_ms
@@ -94,6 +96,10 @@ class Bench:
         """Traffic by this load."""
         self._poll(load.ports, load.generators)
         return self._undisturbed(lambda: self._traffic(load, engine, size))
+
+    def bare(self, ports: int, engine: Engine, size: int) -> Slice:
+        """The same bursts, in turn to the guests of so many ports, by a bare loop."""
+        return self._undisturbed(lambda: self._bare(ports, engine, size))
 
     def idle(self, ports: int, generators: int) -> Slice:
         """No traffic."""
@@ -127,6 +133,26 @@ class Bench:
         time.sleep(self._slice_ms / 1000)
         self._datapath.stop_traffic()
         return self._end_slice(before)
+
+    def _bare(self, ports: int, engine: Engine, size: int) -> Slice:
+        result = _bare_loop.run(
+            vids=[vhost.vid for vhost in self._vhosts[:ports]],
+            dma_id=self._dma.dev_id if engine == "dma" else -1,
+            pool="mbufs",
+            frame_size=size,
+            rate_pps=TOTAL_PPS[engine],
+            milliseconds=self._slice_ms,
+            core=PMD_CORE,
+        )
+        return Slice(
+            offered=result["packets"],
+            delivered=result["packets"],
+            busy_cycles=result["busy_cycles"],
+            idle_cycles=result["cycles"] - result["busy_cycles"],
+            idle_rounds=0,
+            busy_rounds=0,
+            waited_share=0,
+        )
 
     def _idle(self) -> Slice:
         before = self._counters()

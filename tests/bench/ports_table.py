@@ -19,7 +19,7 @@ _LOADS = (
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Two tables: packets, and idle rounds."""
+    """Three tables: packets, beside the bare loop, and idle rounds."""
     lines = ["| bytes | copy | ports | cycles/packet | ratio to one port | packets a busy round | delivered |"]
     lines.append("|---|---|---|---|---|---|---|")
     for of_one in report["traffic"]:
@@ -33,6 +33,23 @@ def markdown(report: dict[str, Any]) -> str:
                 _with_quartiles(figures["ratio"], ".2f") if key != "in_turn_1" else "",
                 f"{figures['packets_per_busy_round']['median']:.0f}",
                 f"{figures['delivered_share']['median']:.1%}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| bytes | copy | ports, bursts in turn | bare loop, cycles/packet | ratio to its one port | product / bare loop |",
+    ]
+    lines.append("|---|---|---|---|---|---|")
+    for of_one in report["traffic"]:
+        for key in (key for key in of_one if key.startswith("bare_")):
+            figures = of_one[key]
+            cells = [
+                str(of_one["frame_size"]),
+                of_one["engine"],
+                key.removeprefix("bare_"),
+                f"{figures['cycles_per_packet']['median']:.0f}",
+                _with_quartiles(figures["ratio"], ".2f") if key != "bare_1" else "",
+                _with_quartiles(figures["product_ratio"], ".2f"),
             ]
             lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "| ports polled | cycles of an idle round | of generators' rxqs alone |", "|---|---|---|"]

@@ -35,11 +35,15 @@ def markdown(report: dict[str, Any]) -> str:
                 f"{figures['delivered_share']['median']:.1%}",
             ]
             lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        "| bytes | copy | ports, bursts in turn | bare loop, cycles/packet | ratio to its one port | product / bare loop |",
-    ]
-    lines.append("|---|---|---|---|---|---|")
+    columns = (
+        "bytes",
+        "copy",
+        "ports, bursts in turn",
+        "bare loop, cycles/packet",
+        "ratio to one",
+        "product / bare loop",
+    )
+    lines += ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for of_one in report["traffic"]:
         for key in (key for key in of_one if key.startswith("bare_")):
             figures = of_one[key]

@@ -71,6 +71,7 @@ Engine CopyChoice::choose(std::uint32_t packets, std::uint64_t bytes, bool in_fl
         overlap_ -= overlap_ * overlap_forgetting;
     }
     const bool one_by_one = overlap_ < rare_overlap;
+    const Engine before = last_;
     if (on_trial_ != nullptr || !(one_by_one || (mode_ == Engine::dma && !in_flight))) {
         last_ = mode_;
     } else if (in_flight) {
@@ -78,6 +79,7 @@ Engine CopyChoice::choose(std::uint32_t packets, std::uint64_t bytes, bool in_fl
     } else {
         last_ = cheaper(costs, mode_); // for this batch alone
     }
+    changes_ += last_ != before;
     return last_;
 }
 
@@ -152,7 +154,6 @@ std::uint64_t CopyChoice::shortest_trial_gap() const {
 
 void CopyChoice::go_over(Engine engine, std::uint64_t now) {
     mode_ = engine;
-    ++changes_;
     next_change_ = now + static_cast<std::uint64_t>(shortest_stay_us * ticks_per_us_);
 }
 
@@ -218,7 +219,9 @@ CopyChoice::Costs CopyChoice::costs_of(const Cell& cell, unsigned load) const {
 // By the nearest size that both engines are known at.
 CopyChoice::Costs CopyChoice::costs_of(std::uint64_t mean_bytes, std::uint32_t packets) const {
     if (given_ > 0) {
-        return {static_cast<float>(given_), static_cast<float>(mean_bytes)};
+        // So far to the one side or the other that no margin is in the way of a size that was given.
+        const float side = mean_bytes >= given_ ? 1 - 2 * margin : 1 + 2 * margin;
+        return {side * static_cast<float>(given_), static_cast<float>(mean_bytes)};
     }
     const unsigned load = load_class(packets);
     const auto& row = cells_[load];

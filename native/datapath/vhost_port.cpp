@@ -73,7 +73,8 @@ void VhostPort::set_copy(CopyMode mode) {
         if (!options_.dma) {
             throw std::invalid_argument("port " + name() + " has no DMA device: copy cannot be " + name_of_mode);
         }
-        if (!std::all_of(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.can_use_dma(); })) {
+        // One whose owner has no channel, as after frames from Python, copies by CPU whatever is asked.
+        if (std::none_of(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.can_use_dma(); })) {
             throw std::invalid_argument("port " + name() + ": its PMD thread has no DMA device that is in use, copy " +
                                         "cannot be " + name_of_mode);
         }

@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <random>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -250,6 +251,31 @@ TEST(CopyChoice, AGivenSizeIsKept) {
     EXPECT_LT(world.by_dma / world.packets_sent, 0.05);
     EXPECT_EQ(world.choice.min_bytes(), 1024U);
     EXPECT_EQ(world.choice.changes(), 2U);
+}
+
+TEST(CopyChoice, AGivenSizeIsTheFirstThatDmaCopies) {
+    for (const bool busy : {false, true}) {
+        World world(1000);
+        for (const auto& [size, by_dma] : {std::pair{999U, 0.0}, {1000U, 1.0}, {999U, 0.0}, {1000U, 1.0}}) {
+            for (int i = 0; i < 10'000; ++i) {
+                if (i == 5'000) {
+                    world.forget();
+                }
+                world.send(32, size);
+                world.now += busy ? 0 : 100'000;
+            }
+            EXPECT_NEAR(world.by_dma / world.packets_sent, by_dma, 0.01) << size << busy;
+        }
+    }
+}
+
+TEST(CopyChoice, CountsEveryChangeOfTheEngine) {
+    World world(1000);
+    for (int i = 0; i < 1000; ++i) {
+        world.send(32, i % 2 == 0 ? 9000 : 64);
+        world.now += 100'000; // nothing is in flight
+    }
+    EXPECT_NEAR(static_cast<double>(world.choice.changes()), 1000, 5);
 }
 
 } // namespace

@@ -14,11 +14,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydpdk_defer as pd
 
 PAGE_MB = 4096 / 2**20
+COPIES: tuple[Literal["dma", "cpu", "auto"], ...] = ("dma", "cpu", "auto")
 SLEEP_MAX_US = 200  # threads on all CPUs leave some of them to the guest
 
 
@@ -58,10 +59,8 @@ class Changes:
         self.dp.set_deferral(pd.DeferralOptions(**options))
 
     def other_engine(self) -> None:
-        if self.dp.snapshot().ports["vm0"].copy == "dma":
-            self.dp.set_copy("vm0", "cpu")
-        else:
-            self.dp.set_copy("vm0", "dma")
+        now = self.dp.snapshot().ports["vm0"].copy
+        self.dp.set_copy("vm0", self._random.choice([copy for copy in COPIES if copy != now]))
 
     def add_thread(self) -> None:
         rxqs = self._random.choice([(), ("src:0",)])

@@ -5,7 +5,9 @@
 #include "dpdk/vhost_socket.hpp"
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -46,6 +48,7 @@ VhostEvents* find_port(int vid) {
 // types".
 enum VhostUserRequest : std::uint32_t {
     none = 0,
+    set_mem_table = 5,
     set_vring_num = 8,
     set_vring_kick = 12,
     set_vring_enable = 18,
@@ -109,8 +112,35 @@ rte_vhost_msg_result before_message(int vid, void* message) {
     return spoil_never_offered(request, message);
 }
 
+// vhost maps a region that is longer than its file, and dies of SIGBUS at the first look at a ring there.
+bool memory_is_there(int vid) {
+    rte_vhost_memory* memory = nullptr;
+    if (rte_vhost_get_mem_table(vid, &memory) != 0) {
+        return true;
+    }
+    bool all_there = true;
+    for (std::uint32_t i = 0; i < memory->nregions; ++i) {
+        const rte_vhost_mem_region& region = memory->regions[i];
+        const std::uint64_t end =
+            region.host_user_addr - reinterpret_cast<std::uintptr_t>(region.mmap_addr) + region.size;
+        struct stat file {};
+        all_there &=
+            fstat(region.fd, &file) != 0 || !S_ISREG(file.st_mode) || end <= static_cast<std::uint64_t>(file.st_size);
+    }
+    std::free(memory);
+    return all_there;
+}
+
 // Not called for a message that was refused.
-rte_vhost_msg_result after_message(int /*vid*/, void* /*message*/) {
+rte_vhost_msg_result after_message(int vid, void* message) {
+    constexpr std::uint32_t need_reply = 1U << 3;
+    if (request == set_mem_table && !memory_is_there(vid)) {
+        VringStateMessage head;
+        std::memcpy(&head, message, sizeof(head));
+        head.flags &= ~need_reply; // with an answer the connection would stay
+        std::memcpy(message, &head, sizeof(head));
+        return RTE_VHOST_MSG_RESULT_ERR;
+    }
     unaccepted_vid = -1;
     return RTE_VHOST_MSG_RESULT_NOT_HANDLED; // leaves what became of it as it is
 }

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Peers that speak nonsense on a port's socket, while another port has a guest whose frames are all proven."""
 
+import array
+import contextlib
+import os
 import resource
+import socket
+import struct
 import time
 from pathlib import Path
 from signal import SIGINT
@@ -11,9 +16,11 @@ import pytest
 import sanitized
 from nonsense import Nonsense
 from processes import Guest, Run, assert_intact, dropped, topology, txq_sum
+from vhost_frontend import USER_ADDRESS, Frontend, Request
 
 RATE_PPS = 20_000
 GOOD_GUEST_S = 2
+VERSION, NEED_REPLY = 1, 8  # flags of a message
 
 
 def two_ports(folder: Path) -> dict[str, Any]:
@@ -65,6 +72,43 @@ def survives(folder: Path, messages: int, seed: int) -> None:
 
 def test_nonsense_on_one_port(folder: Path) -> None:
     survives(folder, 1500, seed=1)
+
+
+class Boaster(Frontend):
+    """Says that its memory is longer than it is."""
+
+    def __init__(self, path: Path, flags: int) -> None:
+        super().__init__(path)
+        self._flags = flags
+
+    def set_memory(self) -> None:
+        fd = os.memfd_create("boaster")
+        self._fds.append(fd)
+        os.ftruncate(fd, 4096)
+        table = struct.pack("=IIQQQQ", 1, 0, 0, self.memory_bytes, USER_ADDRESS, 0)
+        header = struct.pack("=III", Request.SET_MEM_TABLE, self._flags, len(table))
+        self.socket.sendmsg([header + table], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+
+
+@pytest.mark.parametrize("flags", [VERSION, VERSION | NEED_REPLY])
+def test_memory_that_is_not_there_is_refused(folder: Path, flags: int) -> None:
+    """vhost would map it, and die at the first look at a ring in it."""
+    vm0 = folder / "vm0.sock"
+    with Run(folder, topology(vm0, port__src__rate_pps=RATE_PPS)) as run:
+        run.wait_until_listening(vm0)
+        with Boaster(vm0, flags) as boaster:
+            with contextlib.suppress(ConnectionError):
+                boaster.start()
+            with contextlib.suppress(ConnectionError):
+                while boaster.socket.recv(4096):
+                    pass
+        with Guest(folder, vm0) as good:
+            good.wait_ready()
+            time.sleep(1)
+            run.signal(SIGINT)
+            figures = run.result()
+            assert good.report()["received"] > 0
+    assert figures["ports"]["vm0"]["guest_failures"] == 1
 
 
 @pytest.mark.soak

@@ -140,8 +140,8 @@ class Nonsense:
 
         Left out for what librte_vhost 22.11 makes of them in vhost_user_set_mem_table(): a region that is longer than
         its memory while rings are, which it looks at before anybody can refuse the message, to die of SIGBUS (without
-        rings it is refused); and a table that cannot be mapped while rings are, whose old memory it has unmapped by then: its rings still point there, and it
-        dies of SIGSEGV when it is next asked for packets.
+        rings it is refused); and a table that cannot be mapped while rings are, whose old memory it has unmapped by
+        then: its rings still point there, and it dies of SIGSEGV when it is next asked for packets.
         """
         regions = self._random.choice((0, 1, 2, 8, 9, 2**32 - 1))
         length = min(regions, 8)

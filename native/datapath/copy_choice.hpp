@@ -78,7 +78,7 @@ class CopyChoice {
     void consider(Cell& cell, std::uint64_t now);
     [[nodiscard]] bool trial_is_due(Cell& cell, std::uint64_t now) const;
     void begin_trial(Cell& cell, std::uint64_t now);
-    // A batch was sent. False: what it cost is no measure of the engine.
+    // A batch was sent. True: it only warmed the caches, and what it cost is no measure of the engine.
     [[nodiscard]] bool warms_up(Engine engine, std::uint32_t packets, std::uint64_t bytes);
     void end_trial(std::uint64_t now);
     [[nodiscard]] std::uint64_t shortest_trial_gap() const;

@@ -169,6 +169,5 @@ PYBIND11_MODULE(_bare_loop, m) {
         py::kw_only(), py::arg("vids"), py::arg("dma_id"), py::arg("pool"), py::arg("frame_size"), py::arg("rate_pps"),
         py::arg("milliseconds"), py::arg("core"),
         "Send frames for a while, bursts to the guests in turn; dma_id -1 copies by CPU. Returns packets taken, "
-        "cycles, and cycles of busy "
-        "rounds.");
+        "cycles, and cycles of busy rounds.");
 }

@@ -55,9 +55,11 @@ class Changeable:
     def _follow_guests(self) -> None:
         """Plan anew when a guest uses other queues than before, or has its memory elsewhere.
 
-        Not before it was seen twice: a guest that leaves switches its queues off one after the other.
+        Not before it was seen twice: a guest that leaves switches its queues off one after the other. What happened is
+        told in the log meanwhile.
         """
         with self._lock:
+            self._tell_events()
             if self._parts is None:
                 return
             seen, self._seen = self._seen, self._parts.circumstances()
@@ -141,6 +143,18 @@ class Changeable:
             raise ValueError(f"dma.{dma}.model.capacity = {model.capacity}: {fault}")
         parts.models[dma].set(model.model_dump())
         self._dma_models[dma] = model
+
+    def _tell_events(self) -> None:
+        """What happened since the last time goes to the log, and DMA devices that were taken out of use, each once."""
+        for is_warning, text in _native.log_take_events():
+            _log.log(logging.WARNING if is_warning else logging.INFO, "%s", text)
+        if self._parts is not None:
+            self._tell(
+                f"dma {name}: {self.topology.dma[name].device} hands no copies back and is out of use; its queues go "
+                "on with another device or by CPU copy, those with packets in flight when a new guest comes"
+                for name, device in self._parts.dma.items()
+                if device.out_of_use
+            )
 
     def _tell(self, notes: Iterable[str]) -> None:
         """Each note once."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydpdk_defer.stats import Dma, Pmd, PortCounters, Snapshot, Txq
 
-__all__ = ["failed_guests", "live_line", "out_of_use", "table"]
+__all__ = ["live_line", "table"]
 
 
 def rate(count: float, seconds: float, unit: str = "pps") -> str:
@@ -177,26 +177,6 @@ def _txq_row(name: str, qid: int, txq: "Txq") -> tuple[str, ...]:
         _per(txq.submit_cycles + txq.complete_cycles, txq.completed),
         *(f"{txq.in_flight_time.percentile_us(p):.1f} us" if txq.in_flight_time.count else "-" for p in (50, 99)),
     )
-
-
-def out_of_use(snapshot: "Snapshot", before: "Snapshot") -> list[str]:
-    """A sentence for each DMA device that was in use before, and no longer is."""
-    return [
-        f"dma {name}: {dma.device} hands no copies back and is out of use; its queues go on "
-        "with another device or by CPU copy, those with packets in flight when a new guest comes"
-        for name, dma in snapshot.dma.items()
-        if dma.out_of_use and not before.dma[name].out_of_use
-    ]
-
-
-def failed_guests(snapshot: "Snapshot", before: "Snapshot | None") -> list[str]:
-    """A sentence for each port whose first connection failed since `before`."""
-    return [
-        f"port {name}: a peer on its socket left before it was ready, or sent what was refused; "
-        "guest_failures counts such connections"
-        for name, port in snapshot.ports.items()
-        if port.guest_failures and not (before and name in before.ports and before.ports[name].guest_failures)
-    ]
 
 
 def live_line(difference: "Snapshot", elapsed: float) -> str:

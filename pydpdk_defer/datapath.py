@@ -41,7 +41,8 @@ class Datapath(Frames):
 
     Entering starts EAL, ports and PMD threads; generators and ethdevs bring packets in while `run` runs, or
     between `start_traffic` and `stop_traffic`. Leaving does all deferred work, drains, and lets go of
-    everything; `snapshot` then gives the final figures. Raises `TopologyError`, `EalError`, `DmaError`,
+    everything; `snapshot` then gives the final figures. What happens meanwhile, guests that come and go among it, is
+    told by the logger "pydpdk_defer", with the port's name in front. Raises `TopologyError`, `EalError`, `DmaError`,
     `VhostError`, or `DeferError` for another device.
     """
 
@@ -112,6 +113,7 @@ class Datapath(Frames):
                 port.drain(DRAIN_TIMEOUT_MS)
             for port in parts.ports.values():
                 port.close()
+            self._tell_events()
             self._final = self._read(parts)
             self._parts = None
             parts.release()

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // EAL, its log, DPDK's versions, and the mbuf pool.
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <pybind11/stl.h>
 
@@ -42,6 +45,14 @@ void register_eal(py::module_& m) {
     m.def("eal_runtime_dir", &dpdk::Eal::runtime_dir);
     m.def("eal_arguments", &dpdk::Eal::arguments);
     m.def("log_last_lines", &dpdk::log::last_lines, py::arg("count"), py::call_guard<py::gil_scoped_release>());
+    // (whether it is a warning, text) of each event.
+    m.def("log_take_events", [] {
+        std::vector<std::pair<bool, std::string>> events;
+        for (auto& event : dpdk::log::take_events()) {
+            events.emplace_back(event.level == dpdk::log::Level::warning, std::move(event.text));
+        }
+        return events;
+    });
     m.def("log_echo", &dpdk::log::echo, py::arg("on"), py::call_guard<py::gil_scoped_release>());
     m.def("tsc_hz", &rte_get_tsc_hz);
     m.def("tsc", &rte_rdtsc);

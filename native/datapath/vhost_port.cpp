@@ -13,6 +13,9 @@
 
 namespace datapath {
 
+using dpdk::log::Level;
+using dpdk::log::tell;
+
 VhostPort::VhostPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool)
     : Port(std::move(name))
     , options_(options)
@@ -21,7 +24,8 @@ VhostPort::VhostPort(std::string name, const Options& options, std::shared_ptr<d
     , txqs_(options.queues) {
     for (std::uint16_t qid = 0; qid < options.queues; ++qid) {
         rxqs_[qid].configure(qid, pool_->get());
-        txqs_[qid].configure(qid, {.dma = options.dma,
+        txqs_[qid].configure(qid, {.port = this->name(),
+                                   .dma = options.dma,
                                    .mode = options.copy,
                                    .dma_min_bytes = options.dma_min_bytes,
                                    .wedge_timeout_ms = options.wedge_timeout_ms,
@@ -84,6 +88,11 @@ void VhostPort::set_copy(CopyMode mode) {
     }
 }
 
+CopyMode VhostPort::copy() const {
+    const auto chooser = std::find_if(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.can_use_dma(); });
+    return (chooser == txqs_.end() ? txqs_.front() : *chooser).mode();
+}
+
 unsigned VhostPort::ready_txqs() const {
     return static_cast<unsigned>(
         std::count_if(txqs_.begin(), txqs_.end(), [](const VhostTxq& q) { return q.has_guest(); }));
@@ -109,7 +118,6 @@ VhostPort::Counters VhostPort::rxq_counters(std::uint16_t qid) const {
 
 bool VhostPort::device_ready(int vid) {
     if (vid_ >= 0) {
-        dpdk::log::add("port " + name() + ": a second guest connected and is not served");
         return false;
     }
     vid_ = vid;
@@ -130,7 +138,7 @@ bool VhostPort::device_ready(int vid) {
     }
     numa_node_.store(rte_vhost_get_numa_node(vid), std::memory_order_relaxed);
     connects_.fetch_add(1, std::memory_order_relaxed);
-    dpdk::log::add("port " + name() + ": guest connected");
+    tell(Level::info, "port " + name() + ": guest connected");
     return true;
 }
 
@@ -151,22 +159,29 @@ void VhostPort::device_gone(int vid) {
         connections_[vid].vrings_started.clear();
     }
     disconnects_.fetch_add(1, std::memory_order_relaxed);
-    dpdk::log::add("port " + name() + ": guest gone");
+    tell(Level::info, "port " + name() + ": guest gone");
 }
 
 void VhostPort::connection_closed(int vid, bool refused) {
-    const bool was_guest = [&] {
+    bool was_guest = false;
+    bool second = false;
+    {
         const std::lock_guard lock(connections_mutex_);
         const auto ended = connections_.extract(vid); // the next connection may get the same number
-        return !ended.empty() && ended.mapped().was_guest;
-    }();
+        if (!ended.empty()) {
+            was_guest = ended.mapped().was_guest;
+            second = ended.mapped().turned_away;
+        }
+    }
     if (was_guest && !refused) {
         return;
     }
     if (failures_.fetch_add(1, std::memory_order_relaxed) == 0) {
-        dpdk::log::add("port " + name() + ": a peer " +
-                       (refused ? "sent a message that was refused" : "left before it was ready") +
-                       "; from now on such connections are only counted, as guest_failures");
+        tell(Level::warning, "port " + name() + ": a peer " +
+                                 (second    ? "came while a guest is there, and was turned away"
+                                  : refused ? "sent a message that was refused"
+                                            : "left before it was ready") +
+                                 "; from now on such connections are only counted, as guest_failures");
     }
 }
 
@@ -197,6 +212,15 @@ void VhostPort::before_vring_on(int vid, std::uint16_t vring) {
     if (vid == vid_ && vring % 2 == 0 && vring / 2 < options_.queues) {
         txqs_[vring / 2].finish_before_on(vid, txqs_);
     }
+}
+
+bool VhostPort::may_start(int vid) {
+    if (vid_ < 0 || vid == vid_) {
+        return true;
+    }
+    const std::lock_guard lock(connections_mutex_);
+    connections_[vid].turned_away = true;
+    return false;
 }
 
 bool VhostPort::vring_started(int vid, std::uint32_t vring) {

@@ -54,7 +54,8 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     // Every queue moves over when it finds nothing in flight. Throws std::invalid_argument for DMA without a
     // channel that can be used.
     void set_copy(CopyMode mode);
-    [[nodiscard]] CopyMode copy() const { return txqs_.front().mode(); }
+    // Of the queues that have a choice.
+    [[nodiscard]] CopyMode copy() const;
     // Queues that a guest has ready for our packets.
     [[nodiscard]] unsigned ready_txqs() const;
     // Which these are.
@@ -99,6 +100,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     void vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) override;
     void before_vring_on(int vid, std::uint16_t vring) override;
     bool vring_started(int vid, std::uint32_t vring) override;
+    bool may_start(int vid) override;
 
     Options options_;
     std::shared_ptr<dpdk::Mempool> pool_;
@@ -117,6 +119,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
         std::vector<bool> vrings_on;
         std::vector<bool> vrings_started; // have been on since the guest came
         bool was_guest = false;
+        bool turned_away = false; // another was there
     };
     std::mutex connections_mutex_; // other peers may still talk while close() ends the guest's connection
     std::map<int, Connection> connections_;

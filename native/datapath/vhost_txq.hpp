@@ -30,6 +30,7 @@ namespace datapath {
 class VhostTxq {
   public:
     struct Options {
+        std::string port; // its name
         bool dma = false; // or CPU copy only
         CopyMode mode = CopyMode::cpu;
         std::uint32_t dma_min_bytes = 0; // for CopyMode::automatic; 0: learned
@@ -93,6 +94,8 @@ class VhostTxq {
     using Async = dpdk::LibrteVhostAsync;
 
     [[nodiscard]] std::uint16_t vring() const { return static_cast<std::uint16_t>(2 * qid_); }
+    // For messages: "port vm0: txq 0".
+    [[nodiscard]] std::string title() const { return "port " + options_.port + ": txq " + std::to_string(qid_); }
     // Drops empty packets; returns the bytes of the others.
     [[nodiscard]] std::uint64_t check_lengths(Batch& batch, std::uint32_t& longest);
     void drop_zero_length(Batch& batch);

@@ -18,6 +18,10 @@
 #include "dpdk/log.hpp"
 
 namespace datapath {
+
+using dpdk::log::Level;
+using dpdk::log::tell;
+
 namespace {
 
 constexpr unsigned drain_limit_ms = 5000;
@@ -101,8 +105,7 @@ void VhostTxq::device_gone(int vid) {
         }
         if (at_all.passed() && !told) {
             told = true;
-            dpdk::log::add("vring " + std::to_string(vring()) + " of device " + std::to_string(vid) +
-                           ": its guest left, and its PMD thread has not let go of it yet; waiting on");
+            tell(Level::warning, title() + ": its guest left, and its PMD thread has not let go of it yet; waiting on");
         }
     }
     if (attached_) {
@@ -120,8 +123,8 @@ void VhostTxq::vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays) {
 
 void VhostTxq::finish_before_on(int vid, std::span<VhostTxq> txqs) {
     if (attached_ && !finish_in_flight(vid, txqs, true)) {
-        dpdk::log::add("vring " + std::to_string(vring()) + " of device " + std::to_string(vid) +
-                       " is switched on while copies for it hang: vhost is about to close the connection");
+        tell(Level::warning,
+             title() + " is switched on while copies for it hang: the connection is about to be closed");
     }
 }
 
@@ -155,8 +158,7 @@ void VhostTxq::switch_on(int vid, bool (*attach)(int, std::uint16_t)) {
     if (options_.dma && !attached_) {
         attached_ = attach(vid, vring());
         if (!attached_) {
-            dpdk::log::add("vring " + std::to_string(vring()) + " of device " + std::to_string(vid) +
-                           " takes no asynchronous copies");
+            tell(Level::warning, title() + " takes no asynchronous copies, and gets no packets");
             return;
         }
     }
@@ -198,9 +200,8 @@ void VhostTxq::take_out_of_use(const std::string& when) {
     if (channel == nullptr || !channel->use->usable()) {
         return;
     }
-    dpdk::log::add("DMA device " + std::to_string(channel->dev_id) + " did not finish in time for vring " +
-                   std::to_string(vring()) + " of device " + std::to_string(lease_.vid()) + ' ' + when +
-                   ": it is taken out of use");
+    tell(Level::warning, title() + ": DMA device " + std::to_string(channel->dev_id) + " did not finish in time " +
+                             when + ": it is taken out of use");
     found_hung_.fetch_add(1, std::memory_order_relaxed);
     channel->use->take_out(channel->dev_id);
 }

@@ -153,7 +153,8 @@ void DmaDevice::stop() {
     while (registered_channels_ > 0) {
         --registered_channels_;
         if (rte_vhost_async_dma_unconfigure(dev_id_, registered_channels_) != 0) {
-            log::add("dma." + name_ + ": vhost did not let go of channel " + std::to_string(registered_channels_));
+            log::tell(log::Level::warning,
+                      "dma." + name_ + ": vhost did not let go of channel " + std::to_string(registered_channels_));
         }
     }
     if (overlay_ != nullptr) {

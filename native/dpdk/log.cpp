@@ -14,11 +14,13 @@ namespace dpdk::log {
 namespace {
 
 constexpr std::size_t kept_lines = 256;
+constexpr std::size_t kept_events = 1024;
 
 struct Store {
     std::mutex mutex;
     std::deque<std::string> lines;
     std::string partial;
+    std::deque<Event> events;
     bool echo = false;
 };
 
@@ -74,6 +76,24 @@ void add(const std::string& line) {
     Store& s = store();
     const std::lock_guard lock(s.mutex);
     keep(s, "pydpdk_defer: " + line);
+}
+
+void tell(Level level, const std::string& text) {
+    Store& s = store();
+    const std::lock_guard lock(s.mutex);
+    keep(s, "pydpdk_defer: " + text);
+    s.events.push_back({level, text});
+    if (s.events.size() > kept_events) {
+        s.events.pop_front();
+    }
+}
+
+std::vector<Event> take_events() {
+    Store& s = store();
+    const std::lock_guard lock(s.mutex);
+    std::vector<Event> events(s.events.begin(), s.events.end());
+    s.events.clear();
+    return events;
 }
 
 std::vector<std::string> last_lines(std::size_t count) {

@@ -6,8 +6,6 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -23,6 +21,7 @@
 
 #include "dpdk/error.hpp"
 #include "dpdk/log.hpp"
+#include "dpdk/vhost_messages.hpp"
 
 namespace dpdk {
 namespace {
@@ -34,131 +33,20 @@ std::map<std::string, VhostEvents*>& ports() {
     return *instance;
 }
 
-VhostEvents* find_port(int vid) {
-    char path[PATH_MAX] = {};
-    if (rte_vhost_get_ifname(vid, path, sizeof(path)) != 0) {
-        return nullptr;
-    }
-    const std::lock_guard lock(ports_mutex);
-    const auto found = ports().find(path);
-    return found == ports().end() ? nullptr : found->second;
-}
-
-// Of the message that vhost works on in this thread: types of the vhost-user protocol, section "Front-end message
-// types".
-enum VhostUserRequest : std::uint32_t {
-    none = 0,
-    set_mem_table = 5,
-    set_vring_num = 8,
-    set_vring_kick = 12,
-    set_vring_enable = 18,
-    iotlb_msg = 22,
-    postcopy_advise = 28,
-    postcopy_listen = 29,
-    get_inflight_fd = 31,
-    set_inflight_fd = 32,
-};
-thread_local std::uint32_t request = none;
-// Whose message it is, until vhost has accepted it; -1: nobody's.
-thread_local int unaccepted_vid = -1;
-
-// Messages that need a feature that no port of ours offers. vhost obeys them all the same: it writes beyond the memory
-// that comes with set_inflight_fd, makes as much as get_inflight_fd asks for, changes vrings by iotlb_msg without their
-// locks, and after postcopy_listen waits in its only thread for an answer that need not come.
-//
-// vhost closes the file descriptors of a message that it refuses itself, but not of one that is refused here: where
-// there is a way, the message is spoilt instead.
-rte_vhost_msg_result spoil_never_offered(std::uint32_t type, void* message) {
-    constexpr std::size_t size_at = 8, iotlb_type_at = 12 + 25;
-    switch (type) {
-    case iotlb_msg:
-        static_cast<std::uint8_t*>(message)[iotlb_type_at] = 0;
-        return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-    case get_inflight_fd:
-    case set_inflight_fd:
-        std::memset(static_cast<std::uint8_t*>(message) + size_at, 0, sizeof(std::uint32_t));
-        return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-    case postcopy_advise:
-    case postcopy_listen:
-        return RTE_VHOST_MSG_RESULT_ERR;
-    default:
-        return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-    }
-}
-
-// A message about one vring as the protocol has it, section "Header": by the contract of the callback it begins there.
-struct VringStateMessage {
-    std::uint32_t request;
-    std::uint32_t flags;
-    std::uint32_t size;
-    std::uint32_t vring;
-    std::uint32_t state;
-};
-
-// vhost tells nobody which message makes a vring's state change; but it asks about each message first.
-rte_vhost_msg_result before_message(int vid, void* message) {
-    VringStateMessage head;
-    std::memcpy(&head, message, sizeof(head));
-    request = head.request;
-    unaccepted_vid = vid;
-    auto* const port = request == set_vring_num || request == set_vring_enable ? find_port(vid) : nullptr;
-    if (port != nullptr && request == set_vring_enable && head.state != 0 && head.vring <= UINT16_MAX) {
-        port->before_vring_on(vid, static_cast<std::uint16_t>(head.vring));
-    }
-    // vhost would take another size at once, and look for packets in flight at places that there are none at.
-    if (port != nullptr && request == set_vring_num && port->vring_started(vid, head.vring)) {
-        return RTE_VHOST_MSG_RESULT_ERR;
-    }
-    return spoil_never_offered(request, message);
-}
-
-// vhost maps a region that is longer than its file, and dies of SIGBUS at the first look at a ring there.
-bool memory_is_there(int vid) {
-    rte_vhost_memory* memory = nullptr;
-    if (rte_vhost_get_mem_table(vid, &memory) != 0) {
-        return true;
-    }
-    bool all_there = true;
-    for (std::uint32_t i = 0; i < memory->nregions; ++i) {
-        const rte_vhost_mem_region& region = memory->regions[i];
-        const std::uint64_t end =
-            region.host_user_addr - reinterpret_cast<std::uintptr_t>(region.mmap_addr) + region.size;
-        struct stat file {};
-        all_there &=
-            fstat(region.fd, &file) != 0 || !S_ISREG(file.st_mode) || end <= static_cast<std::uint64_t>(file.st_size);
-    }
-    std::free(memory);
-    return all_there;
-}
-
-// Not called for a message that was refused.
-rte_vhost_msg_result after_message(int vid, void* message) {
-    constexpr std::uint32_t need_reply = 1U << 3;
-    if (request == set_mem_table && !memory_is_there(vid)) {
-        VringStateMessage head;
-        std::memcpy(&head, message, sizeof(head));
-        head.flags &= ~need_reply; // with an answer the connection would stay
-        std::memcpy(message, &head, sizeof(head));
-        return RTE_VHOST_MSG_RESULT_ERR;
-    }
-    unaccepted_vid = -1;
-    return RTE_VHOST_MSG_RESULT_NOT_HANDLED; // leaves what became of it as it is
-}
-
 int on_new_device(int vid) {
-    auto* port = find_port(vid);
+    auto* port = events_of(vid);
     return port != nullptr && port->device_ready(vid) ? 0 : -1;
 }
 
 void on_destroy_device(int vid) {
-    if (auto* port = find_port(vid); port != nullptr) {
+    if (auto* port = events_of(vid); port != nullptr) {
         port->device_gone(vid);
     }
 }
 
 int on_vring_state_changed(int vid, uint16_t vring, int enable) {
-    if (auto* port = find_port(vid); port != nullptr) {
-        port->vring_changed(vid, vring, enable != 0, request == set_vring_enable || request == set_vring_kick);
+    if (auto* port = events_of(vid); port != nullptr) {
+        port->vring_changed(vid, vring, enable != 0, current_message_leaves_memory());
     }
     return 0;
 }
@@ -168,12 +56,11 @@ int on_features_changed(int /*vid*/, uint64_t /*features*/) {
     return 0;
 }
 int on_new_connection(int vid) {
-    static const rte_vhost_user_extern_ops ops{.pre_msg_handle = before_message, .post_msg_handle = after_message};
-    return rte_vhost_extern_callback_register(vid, &ops, nullptr);
+    return guard_messages(vid);
 }
 void on_destroy_connection(int vid) {
-    const bool refused = std::exchange(unaccepted_vid, -1) == vid;
-    if (auto* port = find_port(vid); port != nullptr) {
+    const bool refused = last_message_was_refused(vid);
+    if (auto* port = events_of(vid); port != nullptr) {
         port->connection_closed(vid, refused);
     }
 }
@@ -246,7 +133,7 @@ void make_way(const std::string& port_name, const std::string& path) {
     switch (look_at(path)) {
     case SocketFile::stale:
         unlink(path.c_str());
-        log::add("removed the stale socket " + path);
+        log::tell(log::Level::info, "port " + port_name + ": removed the stale socket " + path);
         break;
     case SocketFile::alive:
         throw Error(ErrorKind::vhost, EADDRINUSE,
@@ -299,6 +186,16 @@ int try_to_bind(const std::string& path) {
 }
 
 } // namespace
+
+VhostEvents* events_of(int vid) {
+    char path[PATH_MAX] = {};
+    if (rte_vhost_get_ifname(vid, path, sizeof(path)) != 0) {
+        return nullptr;
+    }
+    const std::lock_guard lock(ports_mutex);
+    const auto found = ports().find(path);
+    return found == ports().end() ? nullptr : found->second;
+}
 
 VhostSocket::VhostSocket(std::string port_name, const Options& options, VhostEvents& events)
     : path_(options.path) {

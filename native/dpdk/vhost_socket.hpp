@@ -28,7 +28,12 @@ class VhostEvents {
     virtual void before_vring_on(int vid, std::uint16_t vring) = 0;
     // Has the vring been on since there is a guest? It cannot change its size then. Called with those locks held.
     virtual bool vring_started(int vid, std::uint32_t vring) = 0;
+    // The device is about to start a vring. false: another one is served, and this one's connection is to be closed.
+    virtual bool may_start(int vid) = 0;
 };
+
+// Of the port whose socket a device came by; nullptr: there is none. On DPDK's threads.
+VhostEvents* events_of(int vid);
 
 class VhostSocket {
   public:

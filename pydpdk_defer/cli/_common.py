@@ -2,6 +2,7 @@
 """What the verbs share: JSON to a file or to stdout, errors without a traceback, an orderly end on a signal."""
 
 import json
+import logging
 import signal
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 
 from pydpdk_defer.errors import DeferError
 
-__all__ = ["ignore_signals_after_the_verb", "print_error", "stop_signals", "write_json"]
+__all__ = ["ignore_signals_after_the_verb", "log_to_stderr", "print_error", "stop_signals", "write_json"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _process_ends = False  # after stop_signals()
@@ -46,6 +47,21 @@ def print_error(error: Exception) -> None:
     hint = getattr(error, "hint", "")
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
+
+
+def log_to_stderr(level: int) -> None:
+    """Show what the package logs from this level on: "warning: port vm0: ..."."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_LevelFirst())
+    logger = logging.getLogger("pydpdk_defer")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+class _LevelFirst(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{record.levelname.lower()}: {super().format(record)}"
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 """`pydpdk-defer run`: bring a datapath up, show how it does, and end with its statistics."""
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Callable
 
-from pydpdk_defer._stats_text import failed_guests, live_line, out_of_use
+from pydpdk_defer._stats_text import live_line
 from pydpdk_defer.cli._arguments import json_target, positive_count, seconds
-from pydpdk_defer.cli._common import stop_signals, write_json
+from pydpdk_defer.cli._common import log_to_stderr, stop_signals, write_json
 from pydpdk_defer.datapath import Datapath
 from pydpdk_defer.stats import Snapshot
 from pydpdk_defer.topology import Topology
@@ -43,13 +44,14 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--json", type=json_target, metavar="PATH|-", help="write the statistics as JSON, to a file or to stdout"
     )
     parser.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between live figures")
-    parser.add_argument("--quiet", action="store_true", help="no live figures")
+    parser.add_argument("--quiet", action="store_true", help="no live figures, and of what happens only warnings")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; return the exit status."""
     topology = Topology.load(args.topology)
+    log_to_stderr(logging.WARNING if args.quiet else logging.INFO)
     with stop_signals() as stopped:
         datapath = Datapath(topology)
         with datapath:
@@ -79,7 +81,7 @@ def _wait_for_guests(datapath: Datapath, timeout: float | None, stopped: Callabl
 
 
 class _Live:
-    """Prints a line an interval, and one for a DMA device out of use or a port's first failed peer; called often."""
+    """Prints a line an interval; called often."""
 
     def __init__(self, datapath: Datapath, interval: float, quiet: bool) -> None:
         self._datapath = datapath
@@ -88,15 +90,12 @@ class _Live:
         self._start = time.monotonic()
         self._next = self._start + interval
         self._before: Snapshot = datapath.snapshot()
-        self._told: Snapshot | None = None  # what happened before the first interval is still to be told
 
     def __call__(self) -> bool:
         now = time.monotonic()
         if not self._quiet and now >= self._next:
             snapshot = self._datapath.snapshot()
-            for trouble in (*out_of_use(snapshot, self._before), *failed_guests(snapshot, self._told)):
-                print(f"warning: {trouble}", file=sys.stderr, flush=True)
             print(live_line(snapshot - self._before, now - self._start), file=sys.stderr, flush=True)
-            self._before = self._told = snapshot
+            self._before = snapshot
             self._next += self._interval
         return False

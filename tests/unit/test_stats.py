@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pydpdk_defer._stats_text import failed_guests, live_line
+from pydpdk_defer._stats_text import live_line
 from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Times, Txq
 
 
@@ -105,16 +105,9 @@ def test_the_table_says_who_moved_the_bytes_and_why_packets_were_dropped() -> No
     assert max(map(len, text.splitlines())) <= 120
 
 
-def test_a_port_whose_connections_fail_is_named_once_and_in_the_table() -> None:
-    well, one, two = snapshot(), snapshot(failures=1), snapshot(failures=2)
-    assert failed_guests(well, None) == []
-    for sentences in (failed_guests(one, None), failed_guests(two, well)):
-        (sentence,) = sentences
-        assert "port vm0" in sentence
-        assert "guest_failures" in sentence
-    assert failed_guests(two, one) == []
-    assert "  vm0: 2" in str(two).splitlines()
-    assert "no guests" not in str(well)
+def test_a_port_whose_connections_fail_is_in_the_table() -> None:
+    assert "  vm0: 2" in str(snapshot(failures=2)).splitlines()
+    assert "no guests" not in str(snapshot())
 
 
 def test_the_live_line_of_an_idle_second() -> None:

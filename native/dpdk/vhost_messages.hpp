@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What guests say on a vhost-user socket: each message is looked at before vhost obeys it, and after.
+//
+// vhost obeys more than it should. What would break the process, or another port, is spoilt or refused here.
+#pragma once
+
+namespace dpdk {
+
+// Looks at all messages of a new connection. Returns 0, or what librte_vhost does to refuse it.
+int guard_messages(int vid);
+
+// ---- vhost's event thread ----
+// Does what the guest has just asked for leave its memory as it is?
+bool current_message_leaves_memory();
+// Whether the connection, which has ended, did so by a message that was refused.
+bool last_message_was_refused(int vid);
+
+} // namespace dpdk

@@ -11,7 +11,7 @@ from typing import Any
 from pydpdk_defer import _native
 from pydpdk_defer._frame_sizes import schedule
 from pydpdk_defer.errors import EalError
-from pydpdk_defer.plan import CONTROL, Circumstances, Output, Plan, PmdPlan, make_plan
+from pydpdk_defer.plan import CONTROL, PMD_THREADS_MAX, Circumstances, Output, Plan, PmdPlan, make_plan
 from pydpdk_defer.topology import EthdevPort, ForwardOptions, GeneratorPort, Port, Topology, VhostPort
 
 __all__ = ["Parts", "add_ports", "build", "set_bridge", "set_handoffs", "set_sinks"]
@@ -45,6 +45,7 @@ class Parts:
     planned_for: Circumstances = field(default_factory=Circumstances)
     streams: int = 0  # of generators so far: each queue makes one of its own
     handoffs: dict[tuple[str, int], _native.HandoffPort] = field(default_factory=dict)  # by port and txq
+    relays: dict[tuple[str, int], _native.RelayPort] = field(default_factory=dict)  # the same
     handoff_drops: Counter[tuple[str, int]] = field(default_factory=Counter)  # of handoffs that are no more
     bridge: _native.Bridge | None = None
     bridge_ports: dict[str, int] = field(default_factory=dict)  # the bridge's numbers of ports
@@ -106,7 +107,10 @@ class Parts:
             )
             for port, qid, output in pmd.inputs
         ]
-        inputs += [(self.handoffs[output.txq], 0, pmd.outputs.index(output), -1, None) for output in pmd.handoffs]
+        ways_in = [(self.handoffs, output) for output in pmd.handoffs] + [
+            (self.relays, output) for output in pmd.relays
+        ]
+        inputs += [(ways[output.txq], 0, pmd.outputs.index(output), -1, None) for ways, output in ways_in]
         return {
             "outputs": [self.native_output(output, numbers) for output in pmd.outputs],
             "inputs": inputs,
@@ -116,8 +120,10 @@ class Parts:
         }
 
     def native_output(self, output: Output, bridge_ports: Mapping[str, int]) -> "_native._Output":
-        """A txq, or the handoff to its owner; what goes through a handoff is captured where it leaves."""
+        """A txq, or the way to its owner; what is handed over is captured where it leaves."""
         number = bridge_ports.get(output.port, -1)
+        if output.sender == CONTROL:
+            return self.relays[output.txq], 0, [], number, None
         if output.sender is not None:
             return self.handoffs[output.txq], output.sender, [], number, None
         tap = self.captures.get(output.port)
@@ -130,6 +136,7 @@ class Parts:
         for part in self.partings:
             part()
         self.handoffs.clear()
+        self.relays.clear()
         self.ports.clear()
         for device in self.dma.values():
             device.stop()
@@ -188,7 +195,9 @@ def set_bridge(parts: Parts, topology: Topology, former: ForwardOptions | None =
 def set_handoffs(parts: Parts, plan: Plan) -> None:
     """Make those of the plan that are not there yet."""
     for port, qid in sorted(plan.handoffs - set(parts.handoffs)):
-        parts.handoffs[port, qid] = _native.HandoffPort(name=f"{port}:{qid}", senders=CONTROL + 1)
+        parts.handoffs[port, qid] = _native.HandoffPort(name=f"{port}:{qid}", senders=PMD_THREADS_MAX)
+    for port, qid in plan.relays - set(parts.relays):
+        parts.relays[port, qid] = _native.RelayPort(name=f"{port}:{qid}")
 
 
 def _mempool(topology: Topology, ports: Mapping[str, Port], parts: Parts) -> _native.Mempool:

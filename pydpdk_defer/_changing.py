@@ -133,6 +133,8 @@ def _remove_handoffs(parts: Parts, plan: Plan) -> None:
         handoff = parts.handoffs.pop(txq)
         handoff.close()
         parts.handoff_drops[txq] += handoff.dropped
+    for txq in set(parts.relays) - plan.relays:
+        del parts.relays[txq]
 
 
 def _stop(core: int, parts: Parts) -> None:

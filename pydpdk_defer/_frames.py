@@ -25,9 +25,11 @@ class Frames(Changeable):
 
         A frame is bytes-like, or whatever `bytes()` makes a frame of (a scapy packet); 14 to 65535 bytes without FCS.
         They go the way of all packets: by a txq that no PMD thread sends to, with a work ring of the control side,
-        which is drained before this returns; else through the thread that owns the txq. Fewer than all are taken when
-        the port's ring, or the thread, has no room for the next within `timeout` seconds. `ValueError` for a port or a
-        frame that cannot be. The first call for a port takes the threads a moment, as they make way for it.
+        which is drained before this returns; else by the thread that owns the txq, batch by batch between its own. What
+        the far side has no room for waits, and fewer than all are taken when that stays so for `timeout` seconds. A
+        frame that is longer than the far side takes is among those taken where others behind it go through, dropped and
+        counted under `too_long` or `dma_ring_full`. `ValueError` for a port or a frame that cannot be. The first call
+        for a port takes the threads a moment, as they make way for it.
         """
         with self._lock:
             parts = self._running()

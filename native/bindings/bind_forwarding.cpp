@@ -12,6 +12,7 @@
 #include "datapath/capture.hpp"
 #include "datapath/handoff_port.hpp"
 #include "datapath/injector.hpp"
+#include "datapath/relay_port.hpp"
 
 namespace bindings {
 namespace {
@@ -70,6 +71,8 @@ void register_forwarding(py::module_& m) {
         .def(py::init<std::string, std::uint16_t>(), py::kw_only(), py::arg("name"), py::arg("senders"))
         .def_property_readonly("waiting", &HandoffPort::waiting)
         .def_property_readonly("dropped", &HandoffPort::dropped);
+    py::class_<datapath::RelayPort, datapath::Port, std::shared_ptr<datapath::RelayPort>>(m, "RelayPort")
+        .def(py::init<std::string>(), py::kw_only(), py::arg("name"));
     py::class_<Capture, std::shared_ptr<Capture>>(m, "Capture")
         .def(py::init<const std::string&, std::uint32_t, std::uint32_t>(), py::kw_only(), py::arg("name"),
              py::arg("frames"), py::arg("snap_bytes"))

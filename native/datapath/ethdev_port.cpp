@@ -94,9 +94,10 @@ int EthdevPort::send(std::uint16_t qid, Batch& batch, Sent& sent) {
     }
     if (taken < batch.count) {
         sent.bytes -= batch.bytes_from(taken);
-        txq.stats.drop(Drop::ring_full, batch.drop_from(taken));
+        txq.stats.drop(Drop::ring_full, batch.leave_from(taken));
+    } else {
+        batch.clear();
     }
-    batch.count = 0;
     sent.packets += taken;
     sent.bytes += bytes;
     txq.stats.submitted += taken;

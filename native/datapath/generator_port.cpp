@@ -179,7 +179,7 @@ int GeneratorPort::send(std::uint16_t qid, Batch& batch, Sent& sent) {
     stats.completed += batch.count;
     stats.batches += 1;
     sent.packets += batch.count;
-    batch.count = 0;
+    batch.clear();
     return 0;
 }
 

@@ -21,7 +21,7 @@ int HandoffPort::send(std::uint16_t qid, Batch& batch, Sent& sent) {
     if (taken < batch.count) {
         txq.stats.drop(Drop::handoff_full, batch.drop_from(taken));
     }
-    batch.count = 0;
+    batch.clear();
     sent.handed_over += taken;
     txq.owner->now = rte_rdtsc();
     return 0;

@@ -19,32 +19,33 @@ constexpr unsigned wait_step_us = 50;
 } // namespace
 
 Injector::Injector(PmdPlan::Output output, std::shared_ptr<dpdk::Mempool> pool, defer::DeferralConfig deferral)
-    : pool_(std::move(pool))
-    , handoff_(dynamic_cast<const HandoffPort*>(output.port.get())) {
+    : pool_(std::move(pool)) {
     plan_.outputs.push_back(std::move(output));
     deferral.ticks_per_us = static_cast<double>(rte_get_tsc_hz()) / 1e6;
     owner_.read = [](void*) { return rte_rdtsc(); };
     owner_.max_stall = static_cast<std::uint64_t>(static_cast<double>(deferral.max_stall_us) * deferral.ticks_per_us);
     work_ = std::make_unique<PmdWork>(plan_, deferral, owner_);
+    work_->outputs.front().batch.waits = true;
 }
 
 std::size_t Injector::inject(std::span<const std::string_view> frames, unsigned timeout_ms) {
-    const std::uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000 * timeout_ms;
-    std::size_t taken = 0;
+    const std::uint64_t patience = rte_get_tsc_hz() / 1000 * timeout_ms;
+    Batch& batch = work_->outputs.front().batch;
+    std::size_t made = 0;
     work_->acquire();
-    while (taken < frames.size()) {
-        owner_.now = rte_rdtsc();
-        owner_.waited = 0;
-        const auto some = frames.subspan(taken, std::min<std::size_t>(max_batch, frames.size() - taken));
-        if (!fill_batch(some, deadline)) {
+    for (std::uint64_t deadline = rte_rdtsc() + patience; made < frames.size() || batch.count > 0;) {
+        made += fill_batch(frames.subspan(made));
+        const std::uint16_t offered = batch.count;
+        send_batch();
+        if (batch.count < offered) {
+            deadline = rte_rdtsc() + patience;
+        } else if (rte_rdtsc() > deadline) {
             break;
-        }
-        const std::uint16_t sent = send_batch();
-        taken += sent;
-        if (sent < some.size()) {
-            break;
+        } else {
+            wait();
         }
     }
+    const std::size_t taken = made - batch.drop_from(0);
     (void)work_->deferral.do_all_work();
     work_->release();
     // Nobody has it until the next time: not even a DMA device may be held.
@@ -52,36 +53,39 @@ std::size_t Injector::inject(std::span<const std::string_view> frames, unsigned 
     return taken;
 }
 
-// All of them, or none: then the time is over.
-bool Injector::fill_batch(std::span<const std::string_view> frames, std::uint64_t deadline) {
+// As far as there are mbufs. Returns how many are new in the batch.
+std::size_t Injector::fill_batch(std::span<const std::string_view> frames) {
     Batch& batch = work_->outputs.front().batch;
-    while (batch.count < frames.size() ||
-           (handoff_ != nullptr && handoff_->waiting() + frames.size() > HandoffPort::size)) {
-        rte_mbuf* packet = batch.count < frames.size() ? make_packet(frames[batch.count]) : nullptr;
-        if (packet != nullptr) {
-            batch.packets[batch.count++] = packet;
-        } else if (rte_rdtsc() > deadline) {
-            (void)batch.drop_from(0);
-            return false;
-        } else {
-            usleep(wait_step_us);
+    const std::uint16_t before = batch.count;
+    for (const auto frame : frames.first(std::min<std::size_t>(frames.size(), max_batch - before))) {
+        rte_mbuf* const packet = make_packet(frame);
+        if (packet == nullptr) {
+            break;
         }
+        batch.packets[batch.count++] = packet;
     }
-    return true;
+    return static_cast<std::size_t>(batch.count - before);
 }
 
-std::uint16_t Injector::send_batch() {
+void Injector::send_batch() {
     PmdWork::Output& output = work_->outputs.front();
-    if (output.captured != nullptr) {
-        output.captured->add(output.batch.packets, output.batch.count, Direction::tx, output.qid, owner_.now);
-    }
     owner_.now = rte_rdtsc(); // filling the batch is no part of sending it
-    Sent sent;
-    if (output.port->send(output.qid, output.batch, sent) == -EINPROGRESS) {
-        work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes));
+    owner_.waited = 0;
+    if (output.batch.count > 0) {
+        output.capture_rest(output.batch, owner_.now);
+        Sent sent;
+        if (output.port->send(output.qid, output.batch, sent) == -EINPROGRESS) {
+            work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes));
+        }
     }
     (void)work_->deferral.do_iteration();
-    return static_cast<std::uint16_t>(sent.packets + sent.handed_over);
+}
+
+// The guest may leave meanwhile, or a device hang.
+void Injector::wait() {
+    const PmdWork::Output& output = work_->outputs.front();
+    output.port->housekeep_txq(output.qid);
+    usleep(wait_step_us);
 }
 
 // In as many segments as it takes.

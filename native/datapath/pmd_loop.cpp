@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <span>
 #include <utility>
 
 #include <rte_cycles.h>
@@ -126,6 +127,9 @@ void PmdThread::finish_work() {
 
 std::uint32_t PmdThread::poll(PmdWork::Input& input) {
     if (input.output == nullptr) {
+        if (input.relay != nullptr) {
+            return relay(input);
+        }
         return input.bridge_port >= 0 ? poll_bridged(input) : poll_unwired(input);
     }
     PmdWork::Output& output = *input.output;
@@ -176,6 +180,23 @@ std::uint32_t PmdThread::poll_unwired(PmdWork::Input& input) {
     return count;
 }
 
+// The control side waits meanwhile.
+std::uint32_t PmdThread::relay(PmdWork::Input& input) {
+    Batch* const batch = input.relay->take();
+    if (batch == nullptr) {
+        return 0;
+    }
+    PmdWork::Output& output = *input.relayed_to;
+    const std::uint16_t offered = batch->count;
+    output.capture_rest(*batch, owner_.now);
+    if (!refuses(output)) {
+        const defer::RxqShare share{.rxq = input.number, .packets = offered};
+        send(output, *batch, {&share, 1});
+    }
+    input.relay->give_back();
+    return offered;
+}
+
 void PmdThread::append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf* const* packets, std::uint16_t count) {
     for (std::uint16_t taken = 0; taken < count;) {
         Batch& batch = output.batch;
@@ -211,31 +232,41 @@ void PmdThread::flush_all() {
 }
 
 void PmdThread::flush(PmdWork::Output& output) {
-    const std::uint64_t start = owner_.now;
-    ++stats_.tx_batches;
-    if (output.captured != nullptr) [[unlikely]] {
-        output.captured->add(output.batch.packets, output.batch.count, Direction::tx, output.qid, start);
-    }
-    if (output.can_defer && work_->deferral.config().on_full == defer::OnFull::drop &&
-        !work_->deferral.has_room(output.target)) [[unlikely]] {
-        work_->deferral.count_refused();
+    output.capture_rest(output.batch, owner_.now);
+    if (refuses(output)) [[unlikely]] {
+        ++stats_.tx_batches;
         output.port->refuse(output.qid, output.batch);
     } else {
-        Sent sent;
-        const int result = output.port->send(output.qid, output.batch, sent);
-        stats_.tx_packets += sent.packets;
-        stats_.handed_over += sent.handed_over;
-        charge_send(output, owner_.now - start);
-        if (result == -EINPROGRESS) {
-            work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes), output.batch_shares());
-        }
+        send(output, output.batch, output.batch_shares());
     }
     output.share_count = 0;
 }
 
+// With `on_full = "drop"`: one more send may be in progress when it returns, and the work ring has no room for it.
+bool PmdThread::refuses(const PmdWork::Output& output) {
+    const bool refused = output.can_defer && work_->deferral.config().on_full == defer::OnFull::drop &&
+                         !work_->deferral.has_room(output.target);
+    if (refused) {
+        work_->deferral.count_refused();
+    }
+    return refused;
+}
+
+void PmdThread::send(PmdWork::Output& output, Batch& batch, std::span<const defer::RxqShare> shares) {
+    const std::uint64_t start = owner_.now;
+    ++stats_.tx_batches;
+    Sent sent;
+    const int result = output.port->send(output.qid, batch, sent);
+    stats_.tx_packets += sent.packets;
+    stats_.handed_over += sent.handed_over;
+    charge_send(shares, owner_.now - start);
+    if (result == -EINPROGRESS) {
+        work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes), shares);
+    }
+}
+
 // In equal parts per packet, to the rxqs that brought them.
-void PmdThread::charge_send(const PmdWork::Output& output, std::uint64_t cycles) {
-    const auto shares = output.batch_shares();
+void PmdThread::charge_send(std::span<const defer::RxqShare> shares, std::uint64_t cycles) {
     if (shares.size() == 1) [[likely]] {
         work_->inputs[shares.front().rxq].load.processing_cycles += cycles;
         return;

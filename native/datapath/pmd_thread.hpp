@@ -53,6 +53,7 @@ class PmdThread {
     [[nodiscard]] std::uint32_t poll(PmdWork::Input& input);
     [[nodiscard]] std::uint32_t poll_bridged(PmdWork::Input& input);
     [[nodiscard]] std::uint32_t poll_unwired(PmdWork::Input& input);
+    [[nodiscard]] std::uint32_t relay(PmdWork::Input& input);
     [[nodiscard]] std::uint16_t receive(PmdWork::Input& input, rte_mbuf** packets);
     void append(PmdWork::Input& input, PmdWork::Output& output, rte_mbuf* const* packets, std::uint16_t count);
     [[nodiscard]] int bridge_port_for(const PmdWork::Input& input, const rte_mbuf* packet);
@@ -60,10 +61,12 @@ class PmdThread {
     // So many packets are about to be the first of a batch that gathers more.
     void begin_gathering(PmdWork::Output& output) { output.due = owner_.now + work_->flush_interval_cycles(); }
     void flush(PmdWork::Output& output);
+    [[nodiscard]] bool refuses(const PmdWork::Output& output);
     void flush_due();
     void flush_all();
     void rest(std::uint32_t received_at_most);
-    void charge_send(const PmdWork::Output& output, std::uint64_t cycles);
+    void send(PmdWork::Output& output, Batch& batch, std::span<const defer::RxqShare> shares);
+    void charge_send(std::span<const defer::RxqShare> shares, std::uint64_t cycles);
     void count_stay(defer::Deferral::Stay (*work)(defer::Deferral&));
     void finish_work();
     void housekeep();

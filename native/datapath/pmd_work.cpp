@@ -59,19 +59,22 @@ void PmdWork::add_inputs() {
             throw std::invalid_argument("a PMD thread's plan names an rxq, an output or a bridge that is not there");
         }
         Output* output = planned.output < 0 ? nullptr : &outputs[static_cast<std::size_t>(planned.output)];
-        if (output != nullptr && ++leading_to[static_cast<std::size_t>(planned.output)] == 2) {
+        auto* const relay = dynamic_cast<RelayPort*>(planned.port.get());
+        if (output != nullptr && relay == nullptr && ++leading_to[static_cast<std::size_t>(planned.output)] == 2) {
             output->gathers = true;
         }
         inputs.push_back({.port = planned.port.get(),
                           .qid = planned.qid,
                           .number = static_cast<std::uint16_t>(inputs.size()),
-                          .output = output,
+                          .output = relay == nullptr ? output : nullptr,
                           .bridge_port = planned.bridge_port,
                           .captured = planned.captured.get(),
                           .from_outside = planned.port->takes_from_outside(),
                           .is_handoff = dynamic_cast<const HandoffPort*>(planned.port.get()) != nullptr,
                           .load = {},
-                          .can_rest = planned.port->packets_can_wait()});
+                          .can_rest = planned.port->packets_can_wait(),
+                          .relay = relay,
+                          .relayed_to = relay == nullptr ? nullptr : output});
     }
 }
 

@@ -12,6 +12,7 @@
 #include "datapath/capture.hpp"
 #include "datapath/poll_order.hpp"
 #include "datapath/port.hpp"
+#include "datapath/relay_port.hpp"
 #include "datapath/statistics.hpp"
 #include "defer/deferral.hpp"
 
@@ -65,6 +66,14 @@ class PmdWork {
                 shares[share_count++] = {.rxq = rxq, .packets = packets};
             }
         }
+        // What of a batch that leaves here has not been captured.
+        void capture_rest(Batch& leaving, std::uint64_t now) const {
+            if (captured != nullptr) [[unlikely]] {
+                captured->add(leaving.packets + leaving.captured,
+                              static_cast<std::uint16_t>(leaving.count - leaving.captured), Direction::tx, qid, now);
+                leaving.captured = leaving.count;
+            }
+        }
         [[nodiscard]] std::span<const defer::RxqShare> batch_shares() const { return {shares.data(), share_count}; }
     };
     struct Input {
@@ -80,6 +89,8 @@ class PmdWork {
         std::uint64_t charged_cycles = 0; // by the deferral engine, as the port was told
         bool can_rest;                    // as the port says
         std::uint32_t silent_polls = 0;   // in a row
+        RelayPort* relay = nullptr;       // with what the control side sends by `relayed_to`; there is no output then
+        Output* relayed_to = nullptr;
     };
 
     // `owner`: the thread's; it outlives the work. Throws std::invalid_argument for a plan that points to nothing.

@@ -5,6 +5,7 @@
 // in the band "owner" are for the queue's owner; the others for the control side.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -25,8 +26,12 @@ inline constexpr std::uint16_t max_batch = 32;
 // Packets on their way to one txq.
 struct Batch {
     std::uint16_t count = 0;
+    bool waits = false;         // what there is no room for stays in it, and is tried again
+    std::uint16_t captured = 0; // of one that waits: so many from the first on
     rte_mbuf* packets[max_batch];
 
+    // Its packets are somebody else's.
+    void clear() { count = captured = 0; }
     // Bytes of the packets from the `first` on.
     [[nodiscard]] std::uint64_t bytes_from(std::uint16_t first) const {
         std::uint64_t bytes = 0;
@@ -39,8 +44,18 @@ struct Batch {
     std::uint16_t drop_from(std::uint16_t first) {
         const auto dropped = static_cast<std::uint16_t>(count - first);
         rte_pktmbuf_free_bulk(&packets[first], dropped);
-        count = 0;
+        clear();
         return dropped;
+    }
+    // Those before the `first` are sent, and the far side has no room for the others now. Returns how many are dropped.
+    std::uint16_t leave_from(std::uint16_t first) {
+        if (!waits) {
+            return drop_from(first);
+        }
+        std::copy(packets + first, packets + count, packets);
+        count = static_cast<std::uint16_t>(count - first);
+        captured = static_cast<std::uint16_t>(captured - std::min(captured, first));
+        return 0;
     }
 };
 
@@ -102,8 +117,8 @@ class Port {
     // Up to `count` packets, at most max_batch. They are the caller's. `now`: TSC, as the caller read it last.
     [[nodiscard]] virtual std::uint16_t receive(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count,
                                                 std::uint64_t now) = 0;
-    // Takes all packets of the batch and empties it. 0: finished. -EINPROGRESS: work_func() finishes it.
-    // `sent` grows.
+    // Takes all packets of the batch and empties it, unless it waits. 0: finished. -EINPROGRESS: work_func() finishes
+    // it. `sent` grows.
     [[nodiscard]] virtual int send(std::uint16_t qid, Batch& batch, Sent& sent) = 0;
     // Drops the batch: its send would be one in progress too many.
     virtual void refuse(std::uint16_t qid, Batch& batch) = 0;

@@ -51,11 +51,11 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
     }
     if (taken == offered) [[likely]] {
         longest_taken_ = std::max(longest_taken_, longest);
-    } else if (taken < batch.count) {
-        sent.bytes -= batch.bytes_from(taken);
-        stats_.drop(reason, batch.drop_from(taken));
+        batch.clear();
+    } else {
+        bytes -= batch.bytes_from(taken);
+        stats_.drop(reason, batch.leave_from(taken));
     }
-    batch.count = 0;
     sent.packets += taken;
     sent.bytes += bytes;
     owner_->now = rte_rdtsc();

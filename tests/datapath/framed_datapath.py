@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A datapath that frames are injected into while traffic runs; a process of its own, for test_frames.py.
 
-    python framed_datapath.py JSON      {"topology": ..., "frames": N, "pcap": path}
+    python framed_datapath.py JSON      {"topology": ..., "frames": N, "lot": M}
 
-Injects numbered frames in lots of different sizes, captures what leaves by vm0 meanwhile, and prints a line of JSON:
+Injects numbered frames, so many at once, captures what leaves by vm0 meanwhile, and prints a line of JSON:
 the final figures, how many frames were taken and captured, whether the captured ones among them are what was injected,
 in order, and how many the capture lost.
 """
@@ -19,7 +19,6 @@ from typing import Any
 import pydpdk_defer as pd
 
 MARK = b"\x02\x00\x00\x00\x00\x02" + b"\x02\x00\x00\x00\x00\x77" + b"\x88\xb5"
-LOT = 32  # the guest's ring lasts for many of these
 
 
 def frame(number: int) -> bytes:
@@ -34,12 +33,12 @@ def main(task: dict[str, Any]) -> None:
     captured: list[pd.CapturedFrame] = []
     with pd.Datapath(pd.Topology.from_dict(task["topology"])) as dp:
         dp.wait_for_guest("vm0", 60)
-        capture = dp.capture("vm0", "tx", buffer_frames=2**13)
+        capture = dp.capture("vm0", "tx", buffer_frames=2**15)
         reader = threading.Thread(target=lambda: captured.extend(capture))
         reader.start()
         dp.start_traffic()
-        for at in range(0, len(frames), LOT):
-            lot = frames[at : at + LOT]
+        for at in range(0, len(frames), task["lot"]):
+            lot = frames[at : at + task["lot"]]
             # The other forms of bytes too.
             taken += dp.inject("vm0", [lot[0], bytearray(lot[1]), memoryview(lot[2]), *lot[3:]])
             time.sleep(0.002)

@@ -13,18 +13,23 @@ from pcap import read_pcap
 from processes import Guest, Process, assert_books_balance, dropped, topology, txq_sum
 
 FRAMES = 10_000
+LOT = 32  # the guest's ring lasts for many of these, and other traffic finds room
 
 
-def inject(folder: Path, *guest_arguments: str, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def inject(
+    folder: Path, *guest_arguments: str, lot: int = LOT, rate_pps: int = 5_000, **changes: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """While traffic runs: 10,000 frames to a guest that writes down all it gets. Figures, and the guest's report."""
     script = Path(__file__).with_name("framed_datapath.py")
-    tables = topology(folder / "vm0.sock", port__src__rate_pps=5_000, **changes)
+    tables = topology(folder / "vm0.sock", port__src__rate_pps=rate_pps, **changes)
     written = folder / "guest.pcap"
     with (
         Process(
-            folder, "script", [sys.executable, str(script), json.dumps({"topology": tables, "frames": FRAMES})]
+            folder,
+            "script",
+            [sys.executable, str(script), json.dumps({"topology": tables, "frames": FRAMES, "lot": lot})],
         ) as run,
-        Guest(folder, folder / "vm0.sock", *LONG_RING, "--pcap", str(written), *guest_arguments) as guest,
+        Guest(folder, folder / "vm0.sock", "--pcap", str(written), *guest_arguments) as guest,
     ):
         assert run.finish() == 0, run.stderr
         report = guest.report()
@@ -34,8 +39,8 @@ def inject(folder: Path, *guest_arguments: str, **changes: Any) -> tuple[dict[st
     arrived = [data for data in read_pcap(written) if data[12:14] == b"\x88\xb5"]
     assert figures["taken"] == FRAMES
     assert arrived == injected
-    assert figures["same"]
     assert figures["lost"] == 0
+    assert figures["same"]
     assert report["foreign"] == FRAMES
     assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates", "lost")] == [0, 0, 0, 0], report
     assert dropped(figures, "vm0") == 0
@@ -45,14 +50,27 @@ def inject(folder: Path, *guest_arguments: str, **changes: Any) -> tuple[dict[st
 
 @pytest.mark.parametrize("copy", ["dma", "cpu"])
 def test_injected_through_the_thread_that_owns_the_txq(folder: Path, copy: str) -> None:
-    figures, _ = inject(folder, port__vm0__copy=copy)
+    figures, _ = inject(folder, *LONG_RING, port__vm0__copy=copy)
     assert figures["in_order"]
     assert figures["ports"]["vm0"]["txqs"][0]["submitted"] > FRAMES
 
 
 def test_injected_by_a_txq_of_the_control_side(folder: Path) -> None:
-    figures, _ = inject(folder, "--queues", "2", port__vm0__queues=2)
+    figures, _ = inject(folder, *LONG_RING, "--queues", "2", port__vm0__queues=2)
     by_pmd, by_control = figures["ports"]["vm0"]["txqs"]
     assert by_control["submitted"] == FRAMES
     assert by_control["bytes_by_engine"]["cpu"] > 0  # dma_skeleton has one channel, which the PMD thread has
     assert by_pmd["bytes_by_engine"]["cpu"] == 0
+
+
+@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@pytest.mark.parametrize("queues", [1, 2])
+def test_more_at_once_than_the_guest_has_room_for_wait_for_it(folder: Path, copy: str, queues: int) -> None:
+    inject(
+        folder,
+        *("--virtio", "queue_size=256", "--queues", str(queues)),
+        lot=FRAMES,
+        rate_pps=100,
+        port__vm0__copy=copy,
+        port__vm0__queues=queues,
+    )

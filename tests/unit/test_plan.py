@@ -130,10 +130,34 @@ def test_a_txq_that_two_threads_send_to_has_one_owner() -> None:
 
 def test_packets_leave_by_the_txqs_that_the_guest_has_on() -> None:
     tables = two_threads([], queues=4)
-    owner, other = pmds_of(plan_of(0, {"usable_txqs": {"vm0": (1, 3)}}, **tables))
-    assert [output.qid for _, _, output in owner.inputs if output] == [1, 3]
-    assert [output.txq for _, _, output in other.inputs if output] == [("vm0", 1), ("vm0", 3)]
+    owner, other = pmds_of(plan_of(0, {"usable_txqs": {"vm0": (1,)}}, **tables))
+    assert [output.qid for _, _, output in owner.inputs if output] == [1, 1]
+    assert [output.txq for _, _, output in other.inputs if output] == [("vm0", 1), ("vm0", 1)]
     assert owner.handoffs == owner.outputs
+
+
+def txqs_by_threads(queues: int, *rxqs: list[str]) -> list[list[int]]:
+    """Of a guest with so many queue pairs: for each thread the txqs that these rxqs of it lead to."""
+    plan = plan_of(
+        port={
+            "src": {"kind": "generator", "queues": 8},
+            "vm0": {"kind": "vhost", "socket": "vm0.sock", "queues": queues},
+        },
+        pmd=[{"core": core, "rxqs": of_thread} for core, of_thread in enumerate(rxqs)],
+        forward={"wires": [["src", "vm0"]]},
+    )
+    return [[output.qid for _, _, output in pmd.inputs if output] for pmd in plan.pmds.values()]
+
+
+def test_each_thread_has_txqs_of_its_own_where_there_are_enough() -> None:
+    assert txqs_by_threads(4, ["src:0", "src:2"], ["src:3", "src:1"]) == [[0, 2], [3, 1]]
+    assert txqs_by_threads(2, ["src:0", "src:1"], ["src:2", "src:3"]) == [[0, 0], [1, 1]]
+    assert txqs_by_threads(2, ["src:0"], [], ["src:2"]) == [[0], [], [1]]
+    assert txqs_by_threads(3, ["src:0", "src:1", "src:2"], ["src:3", "src:4"]) == [[0, 2, 0], [1, 1]]
+
+
+def test_threads_share_txqs_where_there_are_too_few_and_none_is_idle() -> None:
+    assert txqs_by_threads(2, ["src:0"], ["src:2"], ["src:4", "src:5"]) == [[0], [1], [0, 0]]
 
 
 def l2(queues: int, **circumstances: Any) -> Plan:
@@ -170,7 +194,8 @@ def test_the_control_side_sends_by_a_txq_of_its_own_where_there_is_one() -> None
     assert dict(l2(queues=3, injected=injected).control) == {"a": Output("a", 2), "src": Output("src", 2)}
     shared = l2(queues=2, injected=injected)
     assert shared.control["a"] == Output("a", 0, sender=CONTROL)
-    assert pmds_of(shared)[0].handoffs == (Output("a", 0),)
+    assert pmds_of(shared)[0].relays == (Output("a", 0),)
+    assert shared.handoffs == frozenset()
 
 
 def test_what_a_thread_does_by_two_plans() -> None:

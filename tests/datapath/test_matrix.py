@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from delivery import deliver
+from echoed import echoed
 from processes import HUGEPAGES
 
 FRAMES = 4_000
@@ -91,3 +92,11 @@ def test_every_frame_arrives_by(
         **({"frame_size": "imix"} if queues == max(QUEUES) else {}),  # memory for many queues of long frames is much
     )
     request.node.user_properties.append(("cell", f"{cell_id(path, copy, queues)}, {PAGES} pages"))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+def test_what_the_guest_sends_leaves_as_it_was_by(folder: Path, path: VirtioPath) -> None:
+    if path.needs and path.needs not in CPU_FLAGS:
+        pytest.skip(f"this CPU has no {path.needs}, which the {path.name} path needs")
+    sent, came = echoed(folder, "--virtio", f"{path.virtio},queue_size=1024", "--memory-mb", "512", *path.room)
+    assert came == sent

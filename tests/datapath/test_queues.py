@@ -10,8 +10,10 @@ import pytest
 from delivery import LONG_RING
 from processes import PMD_CORE, SHARED_CORE, Guest, Run, assert_intact, dropped, topology, txq_sum
 from ring_guest import RingGuest
+from vhost_frontend import RING_SIZE
 
 PAIRS = 4
+CLOSED = "closed the connection|reset by peer|Broken pipe"
 pytestmark = pytest.mark.slow
 
 
@@ -122,21 +124,83 @@ def test_memory_is_added_while_packets_pass(folder: Path, copy: str) -> None:
 
 
 def test_two_guests_fight_for_a_socket(folder: Path) -> None:
-    """The first is served all the while; who comes meanwhile is not, and harms nothing."""
+    """The first is served all the while; who comes meanwhile is turned away. When it has left another may come."""
     socket = folder / "vm0.sock"
     with Run(folder, topology(socket, port__src__rate_pps=10_000), "--wait-guest", "60") as run:
         run.wait_until_listening(socket)
         with Guest(folder, socket, *LONG_RING) as first:
             first.wait_ready()
             for _ in range(10):
-                with RingGuest(socket) as second:
+                with RingGuest(socket) as second, pytest.raises((AssertionError, OSError), match=CLOSED):
                     second.start()
-                    time.sleep(0.05)
-                    assert second.received() == []
+                time.sleep(0.1)
+            report = first.report()
+        with RingGuest(socket) as third:
+            third.start()
+            third.wait_for(100)
             run.signal(signal.SIGINT)
             figures = run.result()
-            report = first.report()
     assert_intact(report)
     assert report["lost"] == 0
-    assert figures["ports"]["vm0"]["guest_connects"] == 1
+    assert figures["ports"]["vm0"]["guest_connects"] == 2
     assert figures["ports"]["vm0"]["guest_failures"] == 10
+    assert run.stderr.count("port vm0: a peer came while a guest is there, and was turned away") == 1
+    assert run.stderr.count("info: port vm0: guest connected") == 2
+
+
+def test_a_guest_has_more_queues_than_its_port(folder: Path) -> None:
+    socket = folder / "vm0.sock"
+    tables = topology(socket, port__src__rate_pps=2_000, port__src__queues=2, port__vm0__queues=2)
+    tables["pmd"] = [{"core": PMD_CORE, "rxqs": ["src:0", "src:1", "vm0:0", "vm0:1"]}]
+    with Run(folder, tables, "--wait-guest", "60") as run:
+        run.wait_until_listening(socket)
+        with RingGuest(socket, pairs=PAIRS) as guest:
+            guest.start()
+            for pair in range(2):
+                assert list(streams(guest.wait_for(50, pair))) == [pair]
+            assert guest.received(2) == guest.received(3) == []
+            run.signal(signal.SIGINT)
+            run.result()
+
+
+@pytest.mark.parametrize("copy", ["dma", "cpu"])
+def test_sixteen_queue_pairs_both_ways(folder: Path, copy: str) -> None:
+    socket, pairs = folder / "vm0.sock", 16
+    tables = topology(
+        socket,
+        port__src={"kind": "generator", "frame_size": 200, "rate_pps": 8_000, "queues": pairs},
+        port__vm0__queues=pairs,
+        port__vm0__copy=copy,
+        pmd=[{"core": PMD_CORE, "rxqs": [f"{port}:{qid}" for port in ("src", "vm0") for qid in range(pairs)]}],
+    )
+    sent = 20
+    with Run(folder, tables, "--wait-guest", "60") as run:
+        run.wait_until_listening(socket)
+        with RingGuest(socket, pairs=pairs) as guest:
+            guest.start()
+            for pair in range(pairs):
+                assert list(streams(guest.wait_for(20, pair))) == [pair]
+                guest.transmit([bytes(200)] * sent, pair)
+            run.signal(signal.SIGINT)
+            figures = run.result()
+    assert [rxq["packets"] for rxq in figures["ports"]["vm0"]["rxqs"]] == [sent] * pairs
+
+
+@pytest.mark.parametrize("retries", [0, 8, 32])
+@pytest.mark.parametrize("copy", ["dma", "cpu"])
+def test_the_rest_of_a_batch_is_tried_again_only_while_there_is_progress(folder: Path, copy: str, retries: int) -> None:
+    """A guest that gives no buffer back: after the batch that fills its ring there is no progress any more."""
+    socket = folder / "vm0.sock"
+    source = {"kind": "generator", "frame_size": 2000, "rate_pps": 20_000, "burst": 24}  # a buffer each
+    tables = topology(socket, port__src=source, port__vm0__copy=copy, port__vm0__tx_retries_max=retries)
+    with Run(folder, tables, "--packets", "2000", "--duration", "60", "--wait-guest", "60") as run:
+        run.wait_until_listening(socket)
+        with RingGuest(socket) as guest:
+            guest.start()
+            figures = run.result()
+            assert len(guest.received()) == RING_SIZE
+    (txq,) = figures["ports"]["vm0"]["txqs"]
+    assert txq["completed"] == RING_SIZE
+    assert txq["drops"]["ring_full"] == 2000 - RING_SIZE
+    most = 0 if retries == 0 else 1 if copy == "cpu" else retries * txq["batches"]
+    assert (retries > 0) <= txq["retries"] <= most

@@ -73,6 +73,15 @@ def table(snapshot: "Snapshot") -> str:
         if rxq.rate_missed
     ]
     lines += ["", "Rate missed", *missed] if missed else []
+    chosen = [
+        f"  {name}:{qid}  {txq.engine_changes} changes of the engine, DMA "
+        + (f"from {txq.dma_min_bytes} bytes on" if txq.dma_min_bytes else "not found cheaper at any size")
+        for name, qid, txq in snapshot.txqs()
+        if snapshot.ports[name].copy == "auto"
+    ]
+    lines += ["", 'Chosen by copy = "auto"', *chosen] if chosen else []
+    retried = [f"  {name}:{qid}  {txq.retries}" for name, qid, txq in snapshot.txqs() if txq.retries]
+    lines += ["", "Rests of batches tried again", *retried] if retried else []
     vhost = [(name, port) for name, port in snapshot.ports.items() if port.kind == "vhost"]
     if vhost:
         lines += ["", "Bytes moved by"]

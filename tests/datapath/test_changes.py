@@ -19,6 +19,25 @@ from processes import (
     txq_sum,
 )
 
+REMOVAL = """
+import json, sys, time
+import pydpdk_defer as pd
+
+with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
+    dp.wait_for_guest("vm0", 60)
+    dp.start_traffic()
+    while not dp.snapshot().ports["vm0"].txqs[0].completed:
+        time.sleep(0.01)
+    dp.set_dma_model("copier", pd.DmaModel(hang_at_copy=100))
+    while dp.snapshot().ports["vm0"].txqs[0].in_flight < 100:
+        time.sleep(0.01)
+    start = time.monotonic()
+    dp.remove_port("vm0")
+    print(time.monotonic() - start, list(dp.snapshot().ports))
+final = dp.snapshot()
+print(json.dumps(final.to_dict() | {"faults": final.faults(stopped=True)}))
+"""
+REMOVED_WITHIN_S = 5 + 10  # what it has to drain, and what a busy machine may add
 SLEEP_MAX_US = 200  # as in changing_datapath.py
 
 
@@ -81,3 +100,20 @@ def test_a_change_that_cannot_be_leaves_all_as_it_was(folder: Path) -> None:
     figures = json.loads(run.stdout.splitlines()[-1])
     assert_books_balance(figures)
     assert report["received"] == txq_sum(figures, "vm0", "completed") == 2000
+
+
+def test_a_port_goes_within_a_bound_though_its_device_hangs(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", dma__copier__model={}, port__vm0__wedge_timeout_ms=60_000)
+    with (
+        Process(folder, "script", [sys.executable, "-c", REMOVAL, json.dumps(tables)]) as run,
+        Guest(folder, folder / "vm0.sock", role="sink") as guest,
+    ):
+        assert run.finish() == 0, run.stderr
+        guest.report()
+    removed, final = run.stdout.splitlines()
+    seconds, ports = removed.split(maxsplit=1)
+    assert float(seconds) < REMOVED_WITHIN_S
+    assert ports == "['src']"
+    figures = json.loads(final)
+    assert ["dma copier" in fault for fault in figures["faults"]] == [True]
+    assert all(pool["available"] == pool["size"] for pool in figures["mempools"].values())

@@ -123,3 +123,12 @@ def test_a_difference_knows_threads_by_their_cores_and_takes_new_ones_as_they_ar
     assert {pmd.core: pmd.iterations for pmd in (grown - before).pmds} == {5: 7, 1: 50}
     shrunk = dataclasses.replace(after, pmds=())
     assert (shrunk - before).pmds == ()
+
+
+def test_the_table_says_what_auto_chose_and_what_was_tried_again() -> None:
+    queue = txq(engine_changes=3, dma_min_bytes=800, retries=7)
+    text = str(snapshot(queue=queue))
+    assert "vm0:0  7" in text
+    assert "auto" not in text
+    ports = {"vm0": replace(snapshot(queue=queue).ports["vm0"], copy="auto")}
+    assert "vm0:0  3 changes of the engine, DMA from 800 bytes on" in str(replace(snapshot(), ports=ports))

@@ -150,7 +150,7 @@ class Changeable:
             _log.log(logging.WARNING if is_warning else logging.INFO, "%s", text)
         if self._parts is not None:
             self._tell(
-                f"dma {name}: {self.topology.dma[name].device} hands no copies back and is out of use; its queues go "
+                f"dma {name}: {device.device} hands no copies back and is out of use; its queues go "
                 "on with another device or by CPU copy, those with packets in flight when a new guest comes"
                 for name, device in self._parts.dma.items()
                 if device.out_of_use

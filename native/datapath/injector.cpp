@@ -15,6 +15,8 @@ namespace datapath {
 namespace {
 
 constexpr unsigned wait_step_us = 50;
+// A device that does not finish in this time is taken out of use, however short the caller's patience is.
+constexpr unsigned drain_limit_ms = 5000;
 
 } // namespace
 
@@ -49,7 +51,7 @@ std::size_t Injector::inject(std::span<const std::string_view> frames, unsigned 
     (void)work_->deferral.do_all_work();
     work_->release();
     // Nobody has it until the next time: not even a DMA device may be held.
-    (void)work_->outputs.front().port->drain_txq(work_->outputs.front().qid, timeout_ms);
+    (void)work_->outputs.front().port->drain_txq(work_->outputs.front().qid, drain_limit_ms);
     return taken;
 }
 

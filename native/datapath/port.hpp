@@ -54,7 +54,7 @@ struct Batch {
         }
         std::copy(packets + first, packets + count, packets);
         count = static_cast<std::uint16_t>(count - first);
-        captured = static_cast<std::uint16_t>(captured - std::min(captured, first));
+        captured = count; // as all of it was before it was offered, if anything is
         return 0;
     }
 };

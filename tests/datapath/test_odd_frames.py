@@ -20,6 +20,7 @@ task = json.loads(sys.argv[1])
 with pd.Datapath(pd.Topology.from_dict(task["topology"])) as dp:
     dp.wait_for_guest("vm0", 60)
     taken = []
+    capture = dp.capture("vm0", "tx")
     for lot in task["lots"]:
         frames = [bytes([number] * 12) + b"\\x88\\xb5" + bytes(size - 14) for number, size in lot]
         taken.append(dp.inject("vm0", frames, timeout=0.2))
@@ -27,10 +28,12 @@ with pd.Datapath(pd.Topology.from_dict(task["topology"])) as dp:
     while dp.snapshot().ports["vm0"].txqs[0].in_flight:
         time.sleep(0.01)
     time.sleep(0.2)
+    capture.close()
+    captured = [frame.data[0] for frame in capture]
     print("sent", flush=True)
     sys.stdin.readline()
 final = dp.snapshot()
-print(json.dumps({**final.to_dict(), "faults": final.faults(stopped=True), "taken": taken}))
+print(json.dumps({**final.to_dict(), "faults": final.faults(stopped=True), "taken": taken, "captured": captured}))
 """
 pytestmark = pytest.mark.slow
 SMALL, LONG, LONGEST = 64, 9000, 65535
@@ -114,3 +117,13 @@ def test_frames_without_a_byte_are_dropped_before_vhost_sees_them(folder: Path, 
         guest.result()
     assert drops(figures) == {"zero_length": frames.count(b"")}
     assert list(read_pcap(folder / "got.pcap")) == [frame for frame in frames if frame]
+
+
+@pytest.mark.parametrize("copy", ["dma", "cpu"])
+def test_frames_wait_for_a_small_ring_and_those_too_long_among_them_do_not(folder: Path, copy: str) -> None:
+    lot = [LONG if number % 8 == 3 else SMALL for number in range(240)]
+    figures, arrived = sent(folder, [lot], "--virtio", "mrg_rxbuf=0,queue_size=32", port__vm0__copy=copy)
+    assert arrived == [SMALL] * 210
+    assert drops(figures) == {"too_long": 30}
+    assert figures["taken"] == [240]
+    assert figures["captured"] == list(range(240))

@@ -122,7 +122,7 @@ def test_frames_without_a_byte_are_dropped_before_vhost_sees_them(folder: Path, 
 @pytest.mark.parametrize("copy", ["dma", "cpu"])
 def test_frames_wait_for_a_small_ring_and_those_too_long_among_them_do_not(folder: Path, copy: str) -> None:
     lot = [LONG if number % 8 == 3 else SMALL for number in range(240)]
-    figures, arrived = sent(folder, [lot], "--virtio", "mrg_rxbuf=0,queue_size=32", port__vm0__copy=copy)
+    figures, arrived = sent(folder, [lot], "--virtio", "mrg_rxbuf=0,queue_size=64", port__vm0__copy=copy)
     assert arrived == [SMALL] * 210
     assert drops(figures) == {"too_long": 30}
     assert figures["taken"] == [240]

@@ -86,8 +86,8 @@ rte_vhost_msg_result spoil_never_offered(void* message) {
     }
 }
 
-// What vhost refuses: a vring that starts without the descriptor that it says to have, or with one that it denies; one
-// that is longer than any may be. And without an answer, so that the connection ends.
+// Makes it what vhost refuses, a vring that starts without the descriptor that it says to have or with one that it
+// denies; and without an answer, so that the connection ends.
 rte_vhost_msg_result turn_away(void* message) {
     VringMessage spoilt = read(message);
     spoilt.flags &= ~need_reply;

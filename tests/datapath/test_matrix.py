@@ -61,6 +61,12 @@ SHORT = {(path, copy, 1) for path in PATHS for copy in ("dma", "cpu")} | {
 CELLS = [*product(PATHS, COPIES, QUEUES), *product(RINGS, COPIES, (1,))]
 
 
+def need_cpu_of(path: VirtioPath) -> None:
+    """Skip the test where the CPU lacks what the path needs."""
+    if path.needs and path.needs not in CPU_FLAGS:
+        pytest.skip(f"this CPU has no {path.needs}, which the {path.name} path needs")
+
+
 def cell_id(path: VirtioPath, copy: str, queues: int) -> str:
     return f"{path.name}, {copy}, {queues} {'pair' if queues == 1 else 'pairs'}"
 
@@ -76,8 +82,7 @@ def cell_id(path: VirtioPath, copy: str, queues: int) -> str:
 def test_every_frame_arrives_by(
     folder: Path, path: VirtioPath, copy: str, queues: int, request: pytest.FixtureRequest
 ) -> None:
-    if path.needs and path.needs not in CPU_FLAGS:
-        pytest.skip(f"this CPU has no {path.needs}, which the {path.name} path needs")
+    need_cpu_of(path)
     ring = "" if "queue_size" in path.virtio else ",queue_size=1024"
     guest = ["--virtio", path.virtio + ring, "--queues", str(queues), "--memory-mb", "512", *path.room]
     numbers = range(queues)
@@ -96,7 +101,6 @@ def test_every_frame_arrives_by(
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_what_the_guest_sends_leaves_as_it_was_by(folder: Path, path: VirtioPath) -> None:
-    if path.needs and path.needs not in CPU_FLAGS:
-        pytest.skip(f"this CPU has no {path.needs}, which the {path.name} path needs")
+    need_cpu_of(path)
     sent, came = echoed(folder, "--virtio", f"{path.virtio},queue_size=1024", "--memory-mb", "512", *path.room)
     assert came == sent

@@ -42,21 +42,23 @@ def inject(
     assert figures["lost"] == 0
     assert figures["same"]
     assert report["foreign"] == FRAMES
-    assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates", "lost")] == [0, 0, 0, 0], report
-    assert dropped(figures, "vm0") == 0
-    assert figures["captured"] == txq_sum(figures, "vm0", "completed")
+    assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0], report
+    assert report["received"] == txq_sum(figures, "vm0", "completed")
+    assert figures["captured"] == txq_sum(figures, "vm0", "completed") + dropped(figures, "vm0")
     return figures, report
 
 
 @pytest.mark.parametrize("copy", ["dma", "cpu"])
 def test_injected_through_the_thread_that_owns_the_txq(folder: Path, copy: str) -> None:
     figures, _ = inject(folder, *LONG_RING, port__vm0__copy=copy)
+    assert dropped(figures, "vm0") == 0
     assert figures["in_order"]
     assert figures["ports"]["vm0"]["txqs"][0]["submitted"] > FRAMES
 
 
 def test_injected_by_a_txq_of_the_control_side(folder: Path) -> None:
     figures, _ = inject(folder, *LONG_RING, "--queues", "2", port__vm0__queues=2)
+    assert dropped(figures, "vm0") == 0
     by_pmd, by_control = figures["ports"]["vm0"]["txqs"]
     assert by_control["submitted"] == FRAMES
     assert by_control["bytes_by_engine"]["cpu"] > 0  # dma_skeleton has one channel, which the PMD thread has
@@ -66,6 +68,7 @@ def test_injected_by_a_txq_of_the_control_side(folder: Path) -> None:
 @pytest.mark.parametrize("copy", ["dma", "cpu"])
 @pytest.mark.parametrize("queues", [1, 2])
 def test_more_at_once_than_the_guest_has_room_for_wait_for_it(folder: Path, copy: str, queues: int) -> None:
+    """Other traffic does not wait: what of that finds the ring full meanwhile is dropped, and counted."""
     inject(
         folder,
         *("--virtio", "queue_size=256", "--queues", str(queues)),

@@ -10,18 +10,27 @@ from pydpdk_defer._loading import dpdk_compiled, dpdk_loaded
 from pydpdk_defer.stats import Dma, Eal, Mempool, Pmd, PortCounters, Rxq, Snapshot, Times, Txq
 from pydpdk_defer.topology import DmaModel, Topology
 
-__all__ = ["read_snapshot"]
+__all__ = ["VhostCounters", "read_snapshot", "read_vhost_counters"]
+
+VhostCounters = Mapping[str, Mapping[str, int]]
 
 
 def read_snapshot(
-    parts: Parts, topology: Topology, models: Mapping[str, DmaModel], hugepages: bool, seconds: float
+    parts: Parts,
+    topology: Topology,
+    models: Mapping[str, DmaModel],
+    hugepages: bool,
+    seconds: float,
+    vhost_counters: Mapping[str, VhostCounters],
 ) -> Snapshot:
     """All counters, now. `models`: those that are laid over DMA devices, by the devices' names."""
     return Snapshot(
         seconds=seconds,
         tsc_hz=_native.tsc_hz(),
         pmds=tuple(Pmd(**thread.stats()) for thread in parts.pmds.values()),
-        ports={name: _port(parts, name, topology.port[name].kind) for name in parts.ports},
+        ports={
+            name: _port(parts, name, topology.port[name].kind, vhost_counters.get(name, {})) for name in parts.ports
+        },
         mempools={pool.name: Mempool(pool.size, pool.available) for pool in parts.pools},
         dma={name: _dma(parts, name, models) for name in parts.dma},
         eal=Eal(dpdk_compiled(), dpdk_loaded(), hugepages),
@@ -36,7 +45,13 @@ def _dma(parts: Parts, name: str, models: Mapping[str, DmaModel]) -> Dma:
     return Dma(device.device, device.driver, device.is_hardware, device.out_of_use, **counters)
 
 
-def _port(parts: Parts, name: str, kind: str) -> PortCounters:
+def read_vhost_counters(port: _native.VhostPort) -> VhostCounters:
+    """librte_vhost's own counters of each queue's present guest; see `Datapath.vhost_counters`."""
+    counters = {f"rxq {qid}": dict(port.rxq_counters(qid)) for qid in range(port.rxq_count)}
+    return counters | {f"txq {qid}": dict(port.txq_counters(qid)) for qid in range(port.txq_count)}
+
+
+def _port(parts: Parts, name: str, kind: str, vhost_counters: VhostCounters) -> PortCounters:
     port = parts.ports[name]
     vhost = port if isinstance(port, _native.VhostPort) else None
     return PortCounters(
@@ -47,6 +62,7 @@ def _port(parts: Parts, name: str, kind: str) -> PortCounters:
         guest_failures=vhost.failures if vhost else 0,
         rxqs=tuple(_rxq(port.rxq_stats(qid)) for qid in range(port.rxq_count)),
         txqs=tuple(_txq(parts, name, qid) for qid in range(port.txq_count)),
+        vhost_counters=vhost_counters,
     )
 
 

@@ -23,6 +23,10 @@ def _per(total: float, count: float) -> str:
     return f"{total / count:.0f}" if count else "-"
 
 
+def _mega(cycles: int) -> str:
+    return f"{cycles / 1e6:.0f}"
+
+
 def _percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
@@ -59,6 +63,13 @@ def table(snapshot: "Snapshot") -> str:
     lines += _rows([_WORK_HEAD, *(_work_row(pmd) for pmd in snapshot.pmds)])
     lines += ["", "Transmit queues"]
     lines += _rows([_TXQ_HEAD, *(_txq_row(name, qid, txq) for name, qid, txq in snapshot.txqs())])
+    loads = [
+        f"  {name}:{qid}  {_mega(sum(rxq.recent_cycles))}  {' '.join(map(_mega, rxq.recent_cycles))}"
+        for name, port in snapshot.ports.items()
+        for qid, rxq in enumerate(port.rxqs)
+        if any(rxq.recent_cycles)
+    ]
+    lines += ["", "Millions of cycles for each receive queue in the last minute, and in its steps of 5 s", *loads] if loads else []
     drops = [
         f"  {name}:{qid}  {reason}  {count}"
         for name, qid, txq in snapshot.txqs()

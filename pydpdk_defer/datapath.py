@@ -5,16 +5,16 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from errno import EALREADY, ETIMEDOUT
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from pydpdk_defer import eal
 from pydpdk_defer._building import Parts, build
 from pydpdk_defer._changing import DRAIN_TIMEOUT_MS
 from pydpdk_defer._frames import Frames
-from pydpdk_defer._reading import read_snapshot
+from pydpdk_defer._reading import VhostCounters, read_snapshot, read_vhost_counters
 from pydpdk_defer._signals import shielded
 from pydpdk_defer._watching import Watcher
 from pydpdk_defer.errors import EalError, VhostError
@@ -111,10 +111,11 @@ class Datapath(Frames):
                 handoff.close()
             for port in parts.ports.values():
                 port.drain(DRAIN_TIMEOUT_MS)
+            vhost_counters = {name: self.vhost_counters(name) for name in self.topology.needs_guest if name in parts.ports}
             for port in parts.ports.values():
                 port.close()
             self._tell_events()
-            self._final = self._read(parts)
+            self._final = self._read(parts, vhost_counters)
             self._parts = None
             parts.release()
         eal.stop()
@@ -254,19 +255,18 @@ class Datapath(Frames):
             return self._final
         return self._read(self._running())
 
-    def vhost_counters(self, port: str) -> dict[str, dict[str, int]]:
+    def vhost_counters(self, port: str) -> VhostCounters:
         """librte_vhost's own counters of the present guest: for each queue ("rxq 0", "txq 0") by their DPDK names.
 
         Empty for a queue without a guest. Which there are differs between DPDK releases. They are kept under the
-        vring's lock, which a PMD thread may have to wait for meanwhile: not for every second.
+        vring's lock, which a PMD thread may have to wait for meanwhile: not for every second. The final snapshot has
+        those of the guests that were there at the end.
         """
-        vhost = self._vhost(port)
-        counters = {f"rxq {qid}": dict(vhost.rxq_counters(qid)) for qid in range(vhost.rxq_count)}
-        return counters | {f"txq {qid}": dict(vhost.txq_counters(qid)) for qid in range(vhost.txq_count)}
+        return read_vhost_counters(self._vhost(port))
 
     def _received(self) -> int:
         return sum(thread.stats()["rx_packets"] for thread in self._running().pmds.values())
 
-    def _read(self, parts: Parts) -> Snapshot:
+    def _read(self, parts: Parts, vhost_counters: Mapping[str, VhostCounters] = MappingProxyType({})) -> Snapshot:
         seconds = time.monotonic() - self._up_since if self._up_since else 0.0
-        return read_snapshot(parts, self.topology, self._dma_models, self._hugepages, seconds)
+        return read_snapshot(parts, self.topology, self._dma_models, self._hugepages, seconds, vhost_counters)

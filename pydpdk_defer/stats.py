@@ -6,7 +6,7 @@ A difference holds what counters grew by, and for levels (in flight, quarantined
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pydpdk_defer._records import Record, Times, plain
@@ -122,9 +122,11 @@ class PortCounters(Record):
     """A port with its queues. `copy`: who moves the bytes of a vhost port now ("dma", "cpu" or "auto"), else `None`.
 
     `guest_failures`: connections that ended before they were a guest that is served, or by a message that was refused.
+    `vhost_counters`: librte_vhost's own of the present guest, as `Datapath.vhost_counters` gives them. Empty while the
+    datapath runs, since they lie under locks of the data path; the final figures have them.
     """
 
-    levels = frozenset({"kind", "copy"})
+    levels = frozenset({"kind", "copy", "vhost_counters"})
 
     kind: str
     copy: str | None
@@ -133,6 +135,7 @@ class PortCounters(Record):
     guest_failures: int
     rxqs: tuple[Rxq, ...]
     txqs: tuple[Txq, ...]
+    vhost_counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

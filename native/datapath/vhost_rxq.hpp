@@ -45,11 +45,14 @@ class VhostRxq {
             for (std::uint16_t i = 0; i < received; ++i) {
                 stats_.bytes += packets[i]->pkt_len;
             }
+        } else if (mbufs_are_scarce_ && rte_mempool_avail_count(pool_) == 0) [[unlikely]] {
+            ++stats_.no_mbufs;
         }
         return received;
     }
     void housekeep(const RxqLoad& load) {
         stats_ += load;
+        mbufs_are_scarce_ = rte_mempool_ops_get_count(pool_) == 0; // vhost does not say why a poll brought nothing
         if (lease_.asked_back()) {
             lease_.let_go();
         }
@@ -87,6 +90,7 @@ class VhostRxq {
   private:
     std::uint16_t vring_ = 0;
     rte_mempool* pool_ = nullptr;
+    bool mbufs_are_scarce_ = false; // none is left but in caches of threads
     RxqStats stats_;
     VringLease lease_;
     Published<RxqStats> published_;

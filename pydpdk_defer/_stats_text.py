@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydpdk_defer.stats import Dma, Pmd, PortCounters, Snapshot, Txq
 
-__all__ = ["live_line", "table"]
+__all__ = ["live_line", "rate", "rows", "table", "who_copied"]
 
 
 def rate(count: float, seconds: float, unit: str = "pps") -> str:
@@ -31,9 +31,10 @@ def _percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
-def _rows(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
+def rows(cells_by_row: Sequence[Sequence[str]]) -> Iterable[str]:
+    """Rows of a table, indented; the first column to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in cells_by_row) for column in range(len(cells_by_row[0]))]
+    for row in cells_by_row:
         cells = [
             row[0].ljust(widths[0]),
             *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
@@ -58,18 +59,22 @@ def table(snapshot: "Snapshot") -> str:
     """The whole snapshot for a person."""
     memory = "hugepages" if snapshot.eal.hugepages else "ordinary memory"
     lines = [f"{snapshot.seconds:.1f} s on DPDK {snapshot.eal.dpdk_loaded}, {memory}", "", "PMD threads"]
-    lines += _rows([_PMD_HEAD, *(_pmd_row(pmd) for pmd in snapshot.pmds)])
+    lines += rows([_PMD_HEAD, *(_pmd_row(pmd) for pmd in snapshot.pmds)])
     lines += ["", "Deferred work"]
-    lines += _rows([_WORK_HEAD, *(_work_row(pmd) for pmd in snapshot.pmds)])
+    lines += rows([_WORK_HEAD, *(_work_row(pmd) for pmd in snapshot.pmds)])
     lines += ["", "Transmit queues"]
-    lines += _rows([_TXQ_HEAD, *(_txq_row(name, qid, txq) for name, qid, txq in snapshot.txqs())])
+    lines += rows([_TXQ_HEAD, *(_txq_row(name, qid, txq) for name, qid, txq in snapshot.txqs())])
     loads = [
         f"  {name}:{qid}  {_mega(sum(rxq.recent_cycles))}  {' '.join(map(_mega, rxq.recent_cycles))}"
         for name, port in snapshot.ports.items()
         for qid, rxq in enumerate(port.rxqs)
         if any(rxq.recent_cycles)
     ]
-    lines += ["", "Millions of cycles for each receive queue in the last minute, and in its steps of 5 s", *loads] if loads else []
+    lines += (
+        ["", "Millions of cycles for each receive queue in the last minute, and in its steps of 5 s", *loads]
+        if loads
+        else []
+    )
     drops = [
         f"  {name}:{qid}  {reason}  {count}"
         for name, qid, txq in snapshot.txqs()

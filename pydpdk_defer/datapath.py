@@ -26,6 +26,7 @@ __all__ = ["Datapath"]
 _SETTLE_SECONDS = 5.0
 _STANDSTILL_SECONDS = 0.5
 _TICK_SECONDS = 0.02
+_SETTLE_TICK_SECONDS = 0.004
 _ALL_QUEUES_GRACE_SECONDS = 0.5
 # A guest's driver may throw away what arrives while it starts (DPDK's virtio does); nobody tells when it has started.
 _DRIVER_START_SECONDS = 0.3
@@ -111,7 +112,9 @@ class Datapath(Frames):
                 handoff.close()
             for port in parts.ports.values():
                 port.drain(DRAIN_TIMEOUT_MS)
-            vhost_counters = {name: self.vhost_counters(name) for name in self.topology.needs_guest if name in parts.ports}
+            vhost_counters = {
+                name: self.vhost_counters(name) for name in self.topology.needs_guest if name in parts.ports
+            }
             for port in parts.ports.values():
                 port.close()
             self._tell_events()
@@ -220,6 +223,10 @@ class Datapath(Frames):
             self.stop_traffic()
         self._settle()
 
+    def settle(self) -> None:
+        """Wait until nothing is in flight, and `snapshot` says so; 5 s at most."""
+        self._settle()
+
     def _settle(self, patience: float = _SETTLE_SECONDS) -> None:
         """Wait until nothing is in flight and the public counters say so; or until they stood still for `patience`.
 
@@ -242,7 +249,7 @@ class Datapath(Frames):
                 is_left = any(txq.in_flight or txq.waiting for _, _, txq in snapshot.txqs())
                 if min(published) >= 2 and not is_left and now - since >= self._longest_flush_interval():
                     return
-            time.sleep(_TICK_SECONDS)
+            time.sleep(_SETTLE_TICK_SECONDS)
 
     def _longest_flush_interval(self) -> float:
         return max((pmd.tx_flush_interval_us for pmd in self.topology.pmd), default=0) / 1e6

@@ -90,6 +90,25 @@ py::dict stats(const Guest& self) {
     return d;
 }
 
+Verifier& verifier_of(Guest& self) {
+    Verifier* verifier = self.verifier();
+    if (verifier == nullptr) {
+        throw std::invalid_argument("only a guest whose role is 'verify' looks at frames");
+    }
+    return *verifier;
+}
+
+// Nanoseconds -> frames, of all that arrived since the last call.
+py::dict take_latency(Guest& self) {
+    Verifier& verifier = verifier_of(self);
+    py::dict d;
+    for (const auto& [ns, count] : verifier.latency().counts()) {
+        d[py::int_(ns)] = count;
+    }
+    verifier.clear_latency();
+    return d;
+}
+
 void register_verifier(py::module_& m) {
     py::class_<Verifier>(m, "Verifier")
         .def(py::init<std::uint64_t, bool>(), py::kw_only(), py::arg("tsc_hz"), py::arg("from_start"))
@@ -135,6 +154,9 @@ void register_guest(py::module_& m) {
         .def("disconnect", &Guest::disconnect, Release())
         .def("close", &Guest::close, Release())
         .def("poll", &Guest::poll, py::arg("milliseconds"), py::arg("limit") = 0, Release())
+        .def(
+            "check_payload", [](Guest& self, bool on) { verifier_of(self).check_payload(on); }, py::arg("on"))
+        .def("take_latency", &take_latency)
         .def("totals", &totals)
         .def("stats", &stats)
         .def_property_readonly("link_up", &Guest::link_up);

@@ -98,10 +98,9 @@ void register_generator(py::module_& m) {
                      std::move(name),
                      GeneratorPort::Options{.queues = queues,
                                             .first_stream = first_stream,
-                                            .pattern = pattern,
                                             .source_mac = std::move(src_mac),
                                             .destination_mac = std::move(dst_mac)},
-                     GeneratorPort::Shape{.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst},
+                     GeneratorPort::Shape{.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst, .pattern = pattern},
                      std::move(pool));
              }),
              py::kw_only(), py::arg("name"), py::arg("queues"), py::arg("first_stream"), py::arg("frame_sizes"),
@@ -110,10 +109,10 @@ void register_generator(py::module_& m) {
         .def("set_sinks", &GeneratorPort::set_sinks, py::arg("count"))
         .def(
             "set_shape",
-            [](GeneratorPort& self, Sizes frame_sizes, double rate_pps, std::uint16_t burst) {
-                self.set_shape({.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst});
+            [](GeneratorPort& self, Sizes frame_sizes, double rate_pps, std::uint16_t burst, bool pattern) {
+                self.set_shape({.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst, .pattern = pattern});
             },
-            py::kw_only(), py::arg("frame_sizes"), py::arg("rate_pps"), py::arg("burst"))
+            py::kw_only(), py::arg("frame_sizes"), py::arg("rate_pps"), py::arg("burst"), py::arg("pattern"))
         .def("start_traffic", &GeneratorPort::start_traffic, py::arg("packets"))
         .def("stop_traffic", &GeneratorPort::stop_traffic)
         .def_property_readonly("finished", &GeneratorPort::finished);

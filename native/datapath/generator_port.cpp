@@ -120,7 +120,7 @@ std::uint64_t GeneratorPort::make_frames(Source& source, const Traffic& traffic,
     const std::uint16_t* sizes = traffic.shape.frame_sizes.data();
     const frame::Header* headers = traffic.headers.data();
     const auto size_count = static_cast<std::uint32_t>(traffic.shape.frame_sizes.size());
-    const bool pattern = options_.pattern;
+    const bool pattern = traffic.shape.pattern;
     frame::Tag tag{.stream = source.stream, .sequence = source.sequence, .stamp = now};
     std::uint32_t next_size = source.next_size;
     std::uint64_t bytes = 0;

@@ -23,7 +23,6 @@ class GeneratorPort final : public Port {
     struct Options {
         std::uint16_t queues = 1;
         std::uint16_t first_stream = 0; // queue q makes stream first_stream + q
-        bool pattern = true;
         std::string source_mac;
         std::string destination_mac;
     };
@@ -31,7 +30,8 @@ class GeneratorPort final : public Port {
     struct Shape {
         std::vector<std::uint16_t> frame_sizes; // taken in turn, without FCS
         double rate_pps = 0;                    // of all queues together; 0: as fast as it goes
-        std::uint16_t burst = 1;                // a paced queue waits until so many frames are due
+        std::uint16_t burst = 1;                // a paced queue waits until so many frames are due; a batch at most
+        bool pattern = true;                    // a payload that the guest can prove
     };
 
     // Throws std::invalid_argument.

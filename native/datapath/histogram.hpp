@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "datapath/log_linear_scale.hpp"
@@ -55,6 +56,17 @@ class Histogram {
             }
         }
         return max_ns_;
+    }
+
+    // Each value that was recorded, as percentile_ns() would give it, and how often.
+    [[nodiscard]] std::vector<std::pair<std::uint64_t, std::uint64_t>> counts() const {
+        std::vector<std::pair<std::uint64_t, std::uint64_t>> counts;
+        for (std::size_t index = 0; index < counters_.size(); ++index) {
+            if (counters_[index] > 0) {
+                counts.emplace_back(std::min(Scale::last_value_of(index), max_ns_), counters_[index]);
+            }
+        }
+        return counts;
     }
 
     void merge(const Histogram& other) {

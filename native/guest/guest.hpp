@@ -71,6 +71,7 @@ class Guest {
     [[nodiscard]] std::uint64_t features() const { return device_ ? device_->features() : features_; }
     // Null unless the role is verify.
     [[nodiscard]] const Verifier* verifier() const { return verifier_.get(); }
+    [[nodiscard]] Verifier* verifier() { return verifier_.get(); }
     [[nodiscard]] int pcap_error() const { return pcap_error_; }
     // Mbufs that did not come back when the device was closed: 0, or DPDK or this class lost some.
     [[nodiscard]] unsigned mbufs_missing() const { return mbufs_missing_; }

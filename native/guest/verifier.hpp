@@ -36,6 +36,9 @@ class Verifier {
     // The same for `bytes` contiguous bytes.
     void frame(const std::uint8_t* data, std::uint32_t bytes, std::uint64_t now);
     void expect_new_run();
+    // Whether every byte of the payload is proved, as from the start, or only order and latency.
+    void check_payload(bool on) { checks_payload_ = on; }
+    void clear_latency() { latency_.clear(); }
 
     [[nodiscard]] Totals totals() const;
     // By stream number.
@@ -51,6 +54,7 @@ class Verifier {
 
     double ns_per_cycle_;
     bool from_start_;
+    bool checks_payload_ = true;
     std::uint64_t foreign_ = 0;
     std::uint64_t corrupt_ = 0;
     std::vector<std::unique_ptr<StreamCheck>> streams_; // made when their first frame comes

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from pydpdk_defer import _native, eal
+from pydpdk_defer._records import Times
 from pydpdk_defer.errors import DeferError, EalError, VhostError
 from pydpdk_defer.guest._connect import Connector
 from pydpdk_defer.guest._device import describe
@@ -212,6 +213,19 @@ class Guest:
                     return
                 tell("a backend came")
                 was_up = True
+
+    def check_payload(self, on: bool) -> None:
+        """Whether a verifying guest proves every byte, as from the start, or only order and latency, which takes less
+        of its CPU. `ValueError` in another role.
+        """
+        self._running().check_payload(on)
+
+    def take_latency(self) -> Times:
+        """One-way latency of the frames that arrived since the last call, with three digits; only of a verifying guest.
+
+        Counted from the time stamp in the frame, which the generator's thread read when it made the batch.
+        """
+        return Times(self._running().take_latency())
 
     def rebind(self) -> None:
         """Let go of the device and take it again, as when its driver is unbound and bound; raises as `start`."""

@@ -65,7 +65,7 @@ class Bench:
     def slice(self, mode: Mode, size: str, rate_pps: float) -> Slice:
         """One mode's turn."""
         sizes = schedule("imix" if size == "imix" else int(size))
-        self._generator.set_shape(frame_sizes=sizes, rate_pps=rate_pps, burst=self._burst)
+        self._generator.set_shape(frame_sizes=sizes, rate_pps=rate_pps, burst=self._burst, pattern=False)
         self._datapath.set_copy("vm0", mode)
         before = self._datapath.snapshot()
         self._generator.start_traffic(0)
@@ -150,7 +150,7 @@ def verify(datapath: Datapath, sizes: list[str]) -> None:
     for burst in (1, 32):
         for size in sizes:
             frame_sizes = schedule("imix" if size == "imix" else int(size))
-            generator.set_shape(frame_sizes=frame_sizes, rate_pps=20_000, burst=burst)
+            generator.set_shape(frame_sizes=frame_sizes, rate_pps=20_000, burst=burst, pattern=True)
             generator.start_traffic(5_000)
             while not generator.finished:
                 time.sleep(0.01)

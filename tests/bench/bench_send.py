@@ -72,7 +72,7 @@ class Bench:
 
     def product(self, engine: Literal["cpu", "dma"], size: int, rate_pps: float) -> Slice:
         """A slice of the product's PMD thread."""
-        self._generator.set_shape(frame_sizes=[size], rate_pps=rate_pps, burst=32)
+        self._generator.set_shape(frame_sizes=[size], rate_pps=rate_pps, burst=32, pattern=False)
         self._vhost.copy = engine
         self._pmd.start()
         before, busy_before = self._counters()

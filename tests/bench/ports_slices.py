@@ -118,7 +118,7 @@ class Bench:
         generators = self._generators[: load.busy]
         total_pps = TOTAL_PPS[engine]
         for generator, vhost in zip(generators, self._vhosts, strict=False):
-            generator.set_shape(frame_sizes=[size], rate_pps=total_pps / load.busy, burst=BURST)
+            generator.set_shape(frame_sizes=[size], rate_pps=total_pps / load.busy, burst=BURST, pattern=False)
             vhost.copy = engine
         before = self._counters()
         if not load.together:

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`pydpdk-defer evaluate`: from which frame size on does DMA-offloaded vhost pay here?"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from pydpdk_defer.cli._arguments import json_target, positive_count
+from pydpdk_defer.cli._common import print_error, stop_signals, write_json
+from pydpdk_defer.evaluate import (
+    QUICK,
+    Axes,
+    Evaluation,
+    Options,
+    Point,
+    Schedule,
+    evaluate,
+    parse_engines,
+    parse_numbers,
+    parse_policies,
+    parse_sizes,
+)
+from pydpdk_defer.evaluate.axes import BURSTS, QUEUES
+
+__all__ = ["add_parser", "run"]
+
+_SIZES, _QUICK_SIZES = "64:9000:x2,imix", "64,512,1500,4096"
+_HUGEPAGES: dict[str, Any] = {"auto": "auto", "yes": True, "no": False}
+_Parsed = TypeVar("_Parsed")
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb to the command."""
+    parser = verbs.add_parser(
+        "evaluate",
+        help="from which frame size on DMA pays here",
+        description="Copy by CPU and by DMA in turn, in slices of one process against one guest, and say from which "
+        "frame size on DMA pays, what it saves, and what it costs.",
+        epilog="Lists hold values and ranges: 64,256,1500 or 64:9000:x2 (doubled) or 64:1500:+128. Every frame size is "
+        "measured with every burst, number of queues, policy and device. Ctrl-C ends it and keeps what was measured.",
+    )
+    parser.add_argument(
+        "--sizes",
+        type=_checked(parse_sizes),
+        metavar="LIST",
+        help=f'frame sizes without FCS, 60 to 16128, and "imix" (default {_SIZES}; with --quick {_QUICK_SIZES})',
+    )
+    parser.add_argument(
+        "--burst",
+        type=_checked(lambda text: parse_numbers(text, "a burst", BURSTS)),
+        default=(32,),
+        metavar="LIST",
+        help="frames sent together, 1 to 32 (default 32)",
+    )
+    parser.add_argument(
+        "--queues",
+        type=_checked(lambda text: parse_numbers(text, "a number of queues", QUEUES)),
+        default=(1,),
+        metavar="LIST",
+        help="queue pairs of the guest, 1 to 16 (default 1)",
+    )
+    parser.add_argument(
+        "--policy",
+        type=_checked(parse_policies),
+        default=("fifo",),
+        metavar="LIST",
+        help="fifo, per_queue, fifo+paced, per_queue+paced (default fifo)",
+    )
+    parser.add_argument(
+        "--engines",
+        type=_checked(parse_engines),
+        default=("cpu", "dma", "auto"),
+        metavar="LIST",
+        help="copy engines (default cpu,dma,auto)",
+    )
+    parser.add_argument(
+        "--dma",
+        action="append",
+        default=[],
+        metavar="[NAME=]DEVICE",
+        help="a DMA device, as in a topology; may be given again (default: what `devices` finds, else dma_skeleton)",
+    )
+    parser.add_argument(
+        "--model",
+        type=_checked(_model),
+        metavar="KEY=VALUE,...",
+        help="lay a model over the devices, such as bandwidth_gb_per_s=30,latency_us=2",
+    )
+    parser.add_argument("--repeat", type=positive_count, metavar="N", help="rounds at each point (default 10)")
+    parser.add_argument("--slice-ms", type=positive_count, metavar="MS", help="of each slice (default 100)")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="under a minute: few sizes, short slices; shares cores where there are only two CPUs",
+    )
+    parser.add_argument("--allow-shared-cores", action="store_true", help="go on where guest and software copies share")
+    parser.add_argument("--virtio", default=Options.virtio, metavar="ARGS", help=f"guest's driver ({Options.virtio})")
+    parser.add_argument(
+        "--memory-mb", type=positive_count, default=Options.memory_mb, metavar="N", help="of the datapath"
+    )
+    parser.add_argument("--hugepages", choices=tuple(_HUGEPAGES), default="auto", help="default: when enough are free")
+    parser.add_argument("--out", metavar="DIR", help="folder for the results (default evaluation-DATE-TIME)")
+    parser.add_argument("--resume", action="store_true", help="go on with the evaluation that --out holds a part of")
+    parser.add_argument(
+        "--json", type=json_target, metavar="PATH|-", help="write verdicts and figures as JSON, to a file or to stdout"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb; return the exit status."""
+    if args.resume and args.out is None:
+        print("error: --resume needs --out: the folder that holds a part of the evaluation", file=sys.stderr)
+        return 2
+    try:
+        axes = Axes(
+            frames=args.sizes or parse_sizes(_QUICK_SIZES if args.quick else _SIZES),
+            bursts=args.burst,
+            queues=args.queues,
+            policies=args.policy,
+            engines=args.engines,
+        )
+        schedule = _schedule(args)
+        options = Options(
+            dma=tuple(args.dma),
+            model=args.model,
+            virtio=args.virtio,
+            memory_mb=args.memory_mb,
+            hugepages=_HUGEPAGES[args.hugepages],
+            allow_shared_cores=args.allow_shared_cores or args.quick,
+        )
+        with stop_signals() as stopped:
+            progress = _Progress(schedule, len(axes.engines), args.quiet)
+            found = evaluate(
+                axes,
+                schedule=schedule,
+                options=options,
+                out=args.out,
+                resume=args.resume,
+                progress=progress,
+                until=stopped,
+                command_line=sys.argv,
+            )
+            return _report(found, args.json)
+    except ValueError as error:
+        print_error(error)
+        return 2
+
+
+def _report(found: Evaluation, json_target: str | None) -> int:
+    if json_target != "-":
+        print(f"{found}\n\nresults: {found.folder}", flush=True)
+    if json_target:
+        write_json(json_target, found.to_dict())
+    for fault in found.faults:
+        print(f"error: {fault}", file=sys.stderr)
+    measured = any(not repetition.failure for repetition in found.repetitions)
+    return 0 if measured and not found.faults else 1
+
+
+def _schedule(args: argparse.Namespace) -> Schedule:
+    schedule = QUICK if args.quick else Schedule()
+    if args.repeat is not None:
+        schedule = replace(schedule, rounds=args.repeat)
+    if args.slice_ms is not None:
+        schedule = replace(schedule, slice_seconds=args.slice_ms / 1000)
+    return schedule
+
+
+def _checked(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:
+    """For argparse, which shows the text of its own error only."""
+
+    def parsed(text: str) -> _Parsed:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
+
+
+def _model(text: str) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for piece in text.split(","):
+        key, _, value = piece.partition("=")
+        try:
+            values[key.strip()] = float(value) if "." in value else int(value)
+        except ValueError:
+            raise ValueError(f"{piece!r} is not KEY=VALUE with a number, such as latency_us=2") from None
+    return values
+
+
+class _Progress:
+    """A line for each point, with what is left."""
+
+    def __init__(self, schedule: Schedule, engines: int, quiet: bool) -> None:
+        self._schedule, self._engines, self._quiet = schedule, engines, quiet
+        self._start = time.monotonic()
+
+    def __call__(self, done: int, total: int, point: Point) -> None:
+        if self._quiet:
+            return
+        passed = time.monotonic() - self._start
+        if done == 0:
+            seconds = self._schedule.seconds(total, self._engines)
+            self._say(f"{total} points, {self._schedule.slices(self._engines)} slices each: about {_duration(seconds)}")
+        if done < total:
+            left = f", about {_duration(passed / done * (total - done))} left" if done else ""
+            self._say(f"{done + 1} of {total}: {point}{left}")
+
+    @staticmethod
+    def _say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

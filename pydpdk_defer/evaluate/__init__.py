@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From which frame size on does DMA-offloaded vhost pay here?
+
+`evaluate` measures CPU copy against DMA in slices that take turns in one process; `load` reads an evaluation's folder.
+"""
+
+from pydpdk_defer.evaluate.axes import Axes, Point, parse_engines, parse_numbers, parse_policies, parse_sizes
+from pydpdk_defer.evaluate.evaluation import QUICK, Evaluation, Options, evaluate, load
+from pydpdk_defer.evaluate.sweep import CorruptionError, Schedule
+from pydpdk_defer.evaluate.verdict import Verdict
+
+__all__ = [
+    "QUICK",
+    "Axes",
+    "CorruptionError",
+    "Evaluation",
+    "Options",
+    "Point",
+    "Schedule",
+    "Verdict",
+    "evaluate",
+    "load",
+    "parse_engines",
+    "parse_numbers",
+    "parse_policies",
+    "parse_sizes",
+]

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The guest of an evaluation: a process that receives, and says what came since it was asked last.
+
+python -m pydpdk_defer.evaluate._guest JSON     {"socket": ..., "queues": ..., "core": ..., ...}
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pydpdk_defer.evaluate._remote import keep_stdout_for_answers, serve
+from pydpdk_defer.guest import Guest, GuestStats
+
+_POLL_MS = 2
+_QUIET_POLLS = 3
+
+
+class _Guest:
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._before: GuestStats | None = None
+
+    def take(self) -> dict[str, Any]:
+        """What came since the last call, once nothing comes any more."""
+        quiet = 0
+        while quiet < _QUIET_POLLS:
+            quiet = 0 if self._guest.poll(_POLL_MS) else quiet + 1
+        now, before = self._guest.stats(), self._before
+        self._before = now
+        counters = ("received", "bytes", "corrupt", "reordered", "duplicates", "foreign")
+        taken: dict[str, Any] = {
+            name: getattr(now, name) - (getattr(before, name) if before else 0) for name in counters
+        }
+        latency = self._guest.take_latency()
+        return {**taken, "latency": sorted(latency.counts.items()), "link_up": self._guest.link_up}
+
+    def check_payload(self, on: bool) -> None:
+        """Whether every byte is proved from now on."""
+        self._guest.check_payload(on)
+
+    def ready(self) -> None:
+        """Answered once it is connected."""
+
+    def receive(self) -> None:
+        """A moment's work."""
+        self._guest.poll(_POLL_MS)
+
+
+def main() -> None:
+    [setting] = keep_stdout_for_answers()
+    guest = Guest(**json.loads(setting), role="verify")
+    with guest:
+        serving = _Guest(guest)
+        answers: dict[str, Callable[..., Any]] = {
+            "take": serving.take,
+            "check_payload": serving.check_payload,
+            "ready": serving.ready,
+        }
+        serve(answers, meanwhile=serving.receive)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The `Measurer` that measures: a datapath process and a guest process, the engines in turn on one vring."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydpdk_defer.errors import VhostError
+from pydpdk_defer.evaluate import histograms, noise
+from pydpdk_defer.evaluate._datapath import Setup
+from pydpdk_defer.evaluate._remote import Child, ChildEndedError
+from pydpdk_defer.evaluate.axes import Engine, Point
+
+__all__ = ["Bench"]
+
+_VERIFY_PPS = 20_000.0
+_VERIFY_SECONDS = 30.0
+_WRONG = ("corrupt", "reordered", "duplicates", "foreign")
+
+
+class Bench:
+    """Two processes that it starts, and starts again when they die. A context manager.
+
+    `guest_core`: the CPU of the guest. `guest`: further settings of `Guest`. `logs`: a folder for what both print.
+    """
+
+    def __init__(self, setup: Setup, guest_core: int, guest: Mapping[str, Any], logs: Path) -> None:
+        self._setup = setup
+        self._guest_core = guest_core
+        self._guest_settings = guest
+        self._logs = logs
+        self._datapath: Child | None = None
+        self._guest: Child | None = None
+        self._at: Point | None = None
+        self._cpus = {setup.core, guest_core}
+        self._faults: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End both, in order; `faults` then has what contradicted itself at the end."""
+        datapath, self._datapath = self._datapath, None
+        if datapath is not None:
+            try:
+                self._faults += datapath.ask("stop")
+            except ChildEndedError as error:
+                self._faults.append(error.strerror)
+            self._end_guest()
+            datapath.end()
+        self._end_guest()
+
+    @property
+    def faults(self) -> list[str]:
+        """One sentence for each thing that did not balance when a datapath ended."""
+        return self._faults
+
+    def devices(self) -> dict[str, dict[str, Any]]:
+        """What each DMA device is; after `prepare`."""
+        return dict(self._running().ask("devices"))
+
+    # ---- Measurer ----
+
+    def prepare(self, point: Point) -> None:
+        """Datapath and guest for this point."""
+        before = self._at
+        same_guest = before is not None and (before.queues, before.device) == (point.queues, point.device)
+        if before is not None and same_guest and before.policy == point.policy:
+            self._at = point
+            return
+        self._at = None
+        if not same_guest:
+            self._end_guest()
+        if self._datapath is None:
+            self._datapath = Child(
+                "pydpdk_defer.evaluate._datapath", self._setup.model_dump(), self._logs / "datapath.log"
+            )
+        socket = self._datapath.ask("use", queues=point.queues, policy=point.policy, device=point.device)
+        if not same_guest:
+            self._start_guest(socket, point.queues)
+        self._at = point
+
+    def measure(self, point: Point, engine: Engine, rate_pps: float, seconds: float) -> dict[str, Any]:
+        """One slice."""
+        datapath, guest = self._pair()
+        pids = (os.getpid(), datapath.pid, guest.pid)
+        before = noise.look(self._cpus, pids)
+        counted = self._slice(point, engine, rate_pps, seconds)
+        after = noise.look(self._cpus, pids)
+        taken = self._taken()
+        return {
+            "seconds": counted["seconds"],
+            "sent": counted["sent"],
+            "delivered": taken["received"],
+            "cycles": counted["cycles"],
+            "checks": counted["checks"],
+            "work_items": counted["work_items"],
+            "engine_changes": counted["engine_changes"],
+            "drops": counted["drops"],
+            "bytes_by_engine": counted["bytes_by_engine"],
+            "moved_by": counted["moved_by"],
+            "latency": histograms.encode(map(tuple, taken["latency"])),
+            "in_flight": histograms.encode(map(tuple, counted["in_flight"])),
+            "noise": before.until(after, counted["seconds"]),
+        }
+
+    def verify(self, point: Point, engine: Engine, frames: int) -> str:
+        """Every byte of so many frames, at a rate that the guest can prove."""
+        _, guest = self._pair()
+        guest.ask("check_payload", on=True)
+        try:
+            counted = self._slice(point, engine, _VERIFY_PPS, _VERIFY_SECONDS, packets=frames, pattern=True)
+            taken = guest.ask("take")
+        finally:
+            guest.ask("check_payload", on=False)
+        wrong = [f"{taken[what]} frames {what}" for what in _WRONG if taken[what]]
+        if taken["received"] != counted["completed"]:
+            wrong.append(f"{counted['completed']} frames were sent, and {taken['received']} arrived")
+        return ", ".join(wrong)
+
+    def recover(self) -> None:
+        """New processes, whatever became of the old ones."""
+        at, self._at = self._at, None
+        self._end_guest()
+        datapath, self._datapath = self._datapath, None
+        if datapath is not None:
+            datapath.end()
+        if at is not None:
+            self.prepare(at)
+
+    # ---- processes ----
+
+    def _slice(
+        self, point: Point, engine: Engine, rate_pps: float, seconds: float, packets: int = 0, pattern: bool = False
+    ) -> Mapping[str, Any]:
+        counted: Mapping[str, Any] = self._running().ask(
+            "slice",
+            engine=engine,
+            frames=point.frames,
+            burst=point.burst,
+            rate_pps=rate_pps,
+            seconds=seconds,
+            packets=packets,
+            pattern=pattern,
+        )
+        return counted
+
+    def _taken(self) -> Mapping[str, Any]:
+        _, guest = self._pair()
+        taken: Mapping[str, Any] = guest.ask("take")
+        if not taken["link_up"]:
+            raise VhostError("the guest lost its connection to the datapath")
+        if wrong := [f"{taken[what]} frames {what}" for what in _WRONG if taken[what]]:
+            raise VhostError(f"what arrived is not what was sent: {', '.join(wrong)}")
+        return taken
+
+    def _start_guest(self, socket: str, queues: int) -> None:
+        setting = {"socket": socket, "queues": queues, "core": self._guest_core, **self._guest_settings}
+        self._guest = Child("pydpdk_defer.evaluate._guest", setting, self._logs / "guest.log")
+        self._guest.ask("ready")
+        self._guest.ask("check_payload", on=False)
+        self._running().ask("wait_for_guest")
+        self._guest.ask("take")
+
+    def _end_guest(self) -> None:
+        guest, self._guest = self._guest, None
+        if guest is not None:
+            guest.end()
+
+    def _running(self) -> Child:
+        if self._datapath is None:
+            raise ChildEndedError("the evaluation has no datapath process")
+        return self._datapath
+
+    def _pair(self) -> tuple[Child, Child]:
+        if self._guest is None:
+            raise ChildEndedError("the evaluation has no guest process")
+        return self._running(), self._guest

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`evaluate`, and what comes out of it."""
+
+import secrets
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydpdk_defer import eal
+from pydpdk_defer.evaluate import store
+from pydpdk_defer.evaluate._datapath import Setup
+from pydpdk_defer.evaluate.axes import Axes
+from pydpdk_defer.evaluate.bench import Bench
+from pydpdk_defer.evaluate.comparison import PointFigures, figures
+from pydpdk_defer.evaluate.placement import Placement, device_tables, devices_of, needs_pci, place
+from pydpdk_defer.evaluate.records import Header, Repetition
+from pydpdk_defer.evaluate.sweep import Progress, Schedule, Sweep
+from pydpdk_defer.evaluate.verdict import Verdict, verdicts
+from pydpdk_defer.host import hugepages as host_hugepages
+from pydpdk_defer.host.fingerprint import fingerprint
+
+__all__ = ["QUICK", "Evaluation", "Options", "evaluate", "load"]
+
+_STEAL_WARNING, _FOREIGN_WARNING, _MHZ_WARNING = 0.02, 0.1, 0.05
+_GUEST_MB = 384
+
+QUICK = Schedule(rounds=7, full_rounds=2, warm_up_rounds=1, slice_seconds=0.05, verify_every=100)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure. `dma`: devices as "NAME=DEVICE" or "DEVICE", none: what the host has, else `dma_skeleton`.
+
+    `model`: keys of a `[dma.NAME.model]` table, laid over each device. `virtio`: arguments of the guest's driver.
+    `allow_shared_cores`: go on where guest and software copies must share a CPU.
+    """
+
+    dma: tuple[str, ...] = ()
+    model: Mapping[str, Any] | None = None
+    virtio: str = "queue_size=1024"
+    memory_mb: int = 768
+    hugepages: bool | Literal["auto"] = "auto"
+    allow_shared_cores: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation, whole or in part: `print` it for the summary.
+
+    `repetitions`: everything that was measured. `damaged`: lines of the folder that were skipped, with the reason.
+    `faults`: what did not balance when a datapath ended; only of an evaluation that has just run.
+    """
+
+    folder: Path
+    header: Header
+    repetitions: tuple[Repetition, ...]
+    damaged: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    @cached_property
+    def figures(self) -> list[PointFigures]:
+        """By point."""
+        return figures(self.repetitions)
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """One for each family of points that differ in frame size alone."""
+        return verdicts(self.figures, self.header.devices)
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What makes the figures worth less, one sentence each."""
+        return list(self._warnings())
+
+    def _warnings(self) -> Iterator[str]:
+        if self.header.shared_cores:
+            yield self.header.shared_cores
+        failed = [repetition for repetition in self.repetitions if repetition.failure]
+        if failed:
+            yield f"{len(failed)} of {len(self.repetitions)} repetitions failed, the last one: {failed[-1].failure}"
+        if self.damaged:
+            yield f"{len(self.damaged)} damaged lines of {store.RESULTS} were skipped, the first one: {self.damaged[0]}"
+        noises = [repetition.noise for repetition in self.repetitions if repetition.noise]
+        if not noises:
+            return
+        if (steal := statistics.mean(noise.steal for noise in noises)) > _STEAL_WARNING:
+            yield f"the hypervisor took {100 * steal:.0f} % of a CPU away (steal time)"
+        if (load := statistics.mean(noise.foreign_load for noise in noises)) > _FOREIGN_WARNING:
+            yield f"other processes took {100 * load:.0f} % of a CPU on those that are used"
+        if throttled := sum(noise.throttled for noise in noises):
+            yield f"CPUs were throttled {throttled} times, by heat or by a container's limit"
+        mhz = [value for noise in noises if noise.mhz for value in noise.mhz]
+        if mhz and max(mhz) > min(mhz) * (1 + _MHZ_WARNING):
+            yield f"the CPUs' frequency changed between {min(mhz):.0f} and {max(mhz):.0f} MHz"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Verdicts, warnings and every point's figures, for JSON."""
+        from pydpdk_defer.evaluate.summary import as_dict
+
+        return as_dict(self)
+
+    def __str__(self) -> str:
+        from pydpdk_defer.evaluate.summary import text
+
+        return text(self)
+
+
+def load(folder: str | Path) -> Evaluation:
+    """An evaluation from its folder. Raises `DeferError` when it holds none, or one of another schema version."""
+    stored = store.load(Path(folder))
+    return Evaluation(stored.folder, stored.header, stored.repetitions, stored.damaged)
+
+
+def evaluate(
+    axes: Axes,
+    *,
+    schedule: Schedule | None = None,
+    options: Options | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    until: Callable[[], bool] | None = None,
+    command_line: Sequence[str] = (),
+) -> Evaluation:
+    """Measure CPU copy against DMA at all points, in processes of their own, and say from which frame size on DMA pays.
+
+    Needs two CPUs, three with a software device. `axes.devices` are set by `options.dma`. `out`: the folder for the
+    results, by default a new one here, named by the time; `resume`: it holds a part of this evaluation, which goes on.
+    Ends early when `until()`, asked at each slice, is true; the results hold what was measured. Raises `DeferError`: a
+    host on which it cannot run, results that cannot be written, a device that corrupts (`CorruptionError`).
+    """
+    options, schedule = options or Options(), schedule or Schedule()
+    devices = devices_of(options.dma)
+    placement = place(devices, eal.available_cpus(), may_share=options.allow_shared_cores)
+    axes = replace(axes, devices=tuple(devices))
+    tables = device_tables(devices, placement, options.model)
+    folder = Path(out) if out is not None else Path(time.strftime("evaluation-%Y%m%d-%H%M%S"))
+    before = store.load(folder) if resume else None
+    if before is not None:
+        _check_same(before.header, axes, schedule)
+    use_hugepages = host_hugepages.choose(options.hugepages, options.memory_mb + _GUEST_MB)
+    with tempfile.TemporaryDirectory(prefix="pd-") as sockets:
+        folder.mkdir(parents=True, exist_ok=True)
+        setup = Setup(
+            devices=tables,
+            largest_frame=axes.largest_frame,
+            core=placement.pmd,
+            folder=sockets,
+            memory_mb=options.memory_mb,
+            hugepages=use_hugepages,
+            pci=needs_pci(devices),
+        )
+        guest = {"virtio": options.virtio, "memory_mb": _GUEST_MB, "hugepages": use_hugepages}
+        with Bench(setup, placement.guest, guest, folder) as bench:
+            bench.prepare(axes.points()[0])
+            header = before.header if before else _header(axes, schedule, options, placement, bench, command_line)
+            with store.Recorder(folder, header, resume=resume) as recorder:
+                Sweep(
+                    axes,
+                    schedule,
+                    bench,
+                    recorder.keep,
+                    evaluation=header.id,
+                    done=before.repetitions if before else (),
+                    progress=progress,
+                    until=until,
+                ).run()
+        return replace(load(folder), faults=tuple(bench.faults))
+
+
+def _header(
+    axes: Axes, schedule: Schedule, options: Options, placement: Placement, bench: Bench, command_line: Sequence[str]
+) -> Header:
+    return Header(
+        id=secrets.token_hex(8),
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        command_line=tuple(command_line),
+        axes=axes,
+        rounds=schedule.rounds,
+        slice_ms=round(schedule.slice_seconds * 1000),
+        devices=bench.devices(),
+        cores=placement.cores,
+        shared_cores=placement.shared,
+        virtio=options.virtio,
+        host=fingerprint(),
+    )
+
+
+def _check_same(header: Header, axes: Axes, schedule: Schedule) -> None:
+    slice_ms = round(schedule.slice_seconds * 1000)
+    for name, then, now in (
+        ("the axes", header.axes, axes),
+        ("rounds", header.rounds, schedule.rounds),
+        ("milliseconds of a slice", header.slice_ms, slice_ms),
+    ):
+        if then != now:
+            raise ValueError(f"the evaluation to resume was begun with other {name}: {then}, not {now}")

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""An evaluation in words and in a table, as the terminal and JSON have it."""
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from pydpdk_defer._stats_text import rate, rows
+from pydpdk_defer.evaluate.axes import Engine
+from pydpdk_defer.evaluate.comparison import PointFigures
+from pydpdk_defer.evaluate.evaluation import Evaluation
+from pydpdk_defer.evaluate.histograms import percentiles_us
+from pydpdk_defer.evaluate.intervals import Interval
+from pydpdk_defer.evaluate.records import Phase, Repetition
+
+__all__ = ["PARTS", "as_dict", "engine_figures", "table_of", "text"]
+
+_HEAD = ("", "copy", "cycles/packet", "idle", "p50", "p99", "full load", "checks/item", "less cycles", "bytes moved by")
+PARTS = ("receive", "submit", "complete", "wasted", "rest")
+
+
+def text(evaluation: Evaluation) -> str:
+    """The verdicts, what they are worth, and a line for each engine at each point."""
+    lines: list[str] = []
+    for verdict in evaluation.verdicts:
+        lines += [f"[{verdict.family}]"] if len(evaluation.verdicts) > 1 else []
+        lines += [verdict.headline, verdict.at_full_load]
+        lines += [line for line in (verdict.auto, verdict.worth) if line]
+        lines += [""]
+    lines += [f"warning: {warning}" for warning in evaluation.warnings]
+    lines += [""] if evaluation.warnings else []
+    lines += rows(table_of(evaluation))
+    return "\n".join(lines)
+
+
+def table_of(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """A head, and a row for each engine at each point."""
+    families = {figures.point.family for figures in evaluation.figures}
+    table: list[tuple[str, ...]] = [_HEAD]
+    for figures in evaluation.figures:
+        name = str(figures.point) if len(families) > 1 else str(figures.point).partition(",")[0]
+        for engine in figures.engines:
+            table.append((name if engine == figures.engines[0] else "", *_cells(figures, engine)))
+    return table
+
+
+def _cells(figures: PointFigures, engine: Engine) -> tuple[str, ...]:
+    known = engine_figures(figures, engine)
+    latency = known["latency_us"]
+    return (
+        engine,
+        _spread(figures.interval("cycles", engine)),
+        "-" if known["idle_share"] is None else f"{100 * known['idle_share']:.0f} %",
+        *(f"{latency[name]:.0f} us" if latency else "-" for name in ("p50", "p99")),
+        rate(known["full_load_pps"] or 0, 1),
+        "-" if known["checks_per_item"] is None else f"{known['checks_per_item']:.1f}",
+        _won(figures, engine),
+        known["moved_by"],
+    )
+
+
+def _spread(interval: Interval | None) -> str:
+    return "-" if interval is None else f"{interval.value:.0f} ({interval.low:.0f} to {interval.high:.0f})"
+
+
+def _won(figures: PointFigures, engine: Engine) -> str:
+    if engine == "cpu" or (compared := figures.compare("cycles", engine, "cpu")) is None:
+        return ""
+    if compared.winner == "no difference":
+        return compared.winner
+    saved = 1 - compared.ratio.value
+    return f"{100 * saved:+.0f} %"
+
+
+def engine_figures(figures: PointFigures, engine: Engine) -> dict[str, Any]:
+    """What one engine did at a point: medians of its repetitions, percentiles of all of them together.
+
+    Cycles, idle share, latency, checks and time in flight are those at the common rate; `None` for what was not seen.
+    """
+    paced, full = figures.of("paced", engine), figures.of("full", engine)
+    known = paced or full
+    return {
+        "cycles_per_packet": _interval(figures.interval("cycles", engine)),
+        "cycles_by_part": {part: _per_packet(paced, part) for part in PARTS},
+        "offered_pps": paced[0].offered_pps if paced else None,
+        "delivered_pps": _median([r.delivered_pps for r in paced]),
+        "full_load_pps": _median([r.delivered_pps for r in full]),
+        "idle_share": _median([r.idle_share for r in paced if r.idle_share is not None]),
+        "latency_us": percentiles_us(r.latency for r in paced),
+        "in_flight_us": percentiles_us(r.in_flight for r in paced),
+        "full_load_latency_us": percentiles_us(r.latency for r in full),
+        "checks_per_item": _ratio(sum(r.checks for r in paced), sum(r.work_items for r in paced)),
+        "engine_changes": sum(r.engine_changes for r in paced),
+        "drops": {phase: _drops(figures, phase, engine) for phase in ("full", "paced")},
+        "bytes_by_engine": {who: sum(r.bytes_by_engine.get(who, 0) for r in paced) for who in ("dma", "cpu")},
+        "moved_by": known[-1].moved_by if known else "nobody",
+        "repetitions": {"full": len(full), "paced": len(paced)},
+    }
+
+
+def _drops(figures: PointFigures, phase: Phase, engine: Engine) -> dict[str, int]:
+    drops: dict[str, int] = {}
+    for repetition in figures.of(phase, engine):
+        for reason, count in repetition.drops.items():
+            drops[reason] = drops.get(reason, 0) + count
+    return drops
+
+
+def _per_packet(repetitions: "list[Repetition] | Any", part: str) -> float | None:
+    values = [getattr(r.cycles, part) / r.delivered for r in repetitions if r.cycles and r.delivered]
+    return _median(values)
+
+
+def _median(values: list[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _interval(interval: Interval | None) -> dict[str, float] | None:
+    return None if interval is None else asdict(interval)
+
+
+def as_dict(evaluation: Evaluation) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "folder": str(evaluation.folder),
+        "header": evaluation.header.model_dump(mode="json"),
+        "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
+        "warnings": evaluation.warnings,
+        "faults": list(evaluation.faults),
+        "points": list(_points(evaluation)),
+    }
+
+
+def _points(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    for figures in evaluation.figures:
+        compared = {
+            quantity: found
+            for quantity in ("cycles", "rate")
+            if (found := figures.compare(quantity, "dma", "cpu")) is not None
+        }
+        yield {
+            **asdict(figures.point),
+            "engines": {engine: engine_figures(figures, engine) for engine in figures.engines},
+            "dma_to_cpu": {
+                quantity: {"ratio": asdict(found.ratio), "winner": found.winner} for quantity, found in compared.items()
+            },
+            "failed": figures.failed,
+        }

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The order of an evaluation: points, engines in turn, rates, what is repeated and what is left out.
+
+It knows no DPDK. What measures is a `Measurer`; where results go is a function.
+"""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydpdk_defer.errors import DeferError
+from pydpdk_defer.evaluate.axes import Axes, Engine, Point
+from pydpdk_defer.evaluate.records import Phase, PointRecord, Repetition
+
+__all__ = ["CorruptionError", "Measurer", "Schedule", "Sweep"]
+
+# What one slice takes beside its own time: the engine's change, the end of what is in flight, counters, the guest.
+SLICE_OVERHEAD_SECONDS = 0.05
+POINT_OVERHEAD_SECONDS = 0.3
+START_SECONDS = 5.0
+_OFFERED_SHARE = 0.5
+_VERIFIED_FRAMES = 2000
+
+
+class CorruptionError(DeferError):
+    """What arrived is not what was sent."""
+
+
+class Measurer(Protocol):
+    """Who measures. A `DeferError` of `measure` makes a failed repetition, and `recover` is called."""
+
+    def prepare(self, point: Point) -> None:
+        """Make ready for this point; a point that differs in frames or burst alone needs nothing."""
+
+    def measure(self, point: Point, engine: Engine, rate_pps: float, seconds: float) -> Mapping[str, Any]:
+        """One slice; the fields of a `Repetition` that it fills. `rate_pps` 0: as fast as it goes."""
+
+    def verify(self, point: Point, engine: Engine, frames: int) -> str:
+        """Send so many frames and prove every byte; what is wrong in words, or ""."""
+
+    def recover(self) -> None:
+        """Make ready again after an error."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How often and how long. `rounds` at the same rate, `full_rounds` as fast as it goes; in each every engine once.
+
+    `verify_every`: at every so many points of a device the payload is proved first.
+    """
+
+    rounds: int = 10
+    full_rounds: int = 4
+    warm_up_rounds: int = 2
+    slice_seconds: float = 0.1
+    verify_every: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "full_rounds", "warm_up_rounds", "verify_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if not 0.01 <= self.slice_seconds <= 10:
+            raise ValueError(f"a slice must last 10 ms to 10 s, not {self.slice_seconds * 1000:g} ms")
+
+    def slices(self, engines: int) -> int:
+        """Slices of one point."""
+        return engines * (self.rounds + self.full_rounds + 2 * self.warm_up_rounds)
+
+    def seconds(self, points: int, engines: int) -> float:
+        """An estimate of how long so many points take."""
+        of_point = self.slices(engines) * (self.slice_seconds + SLICE_OVERHEAD_SECONDS) + POINT_OVERHEAD_SECONDS
+        return START_SECONDS + points * of_point
+
+
+Progress = Callable[[int, int, Point], None]
+
+
+class Sweep:
+    """Goes through the points of `axes` and gives each repetition to `keep` as it comes.
+
+    `done`: repetitions of an earlier part of the same evaluation; rounds that are whole are not measured again.
+    """
+
+    def __init__(
+        self,
+        axes: Axes,
+        schedule: Schedule,
+        measurer: Measurer,
+        keep: Callable[[Repetition], None],
+        *,
+        evaluation: str,
+        done: Iterable[Repetition] = (),
+        progress: Progress | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> None:
+        self._axes = axes
+        self._schedule = schedule
+        self._measurer = measurer
+        self._keep = keep
+        self._evaluation = evaluation
+        self._done: dict[tuple[Point, Phase], dict[int, dict[Engine, Repetition]]] = {}
+        for repetition in done:
+            if not repetition.failure:
+                rounds = self._done.setdefault((repetition.point.point(), repetition.phase), {})
+                rounds.setdefault(repetition.round, {})[repetition.engine] = repetition
+        self._progress = progress or (lambda _done, _total, _point: None)
+        self._until = until or (lambda: False)
+
+    def run(self) -> bool:
+        """All points; false when `until()` was true first. `CorruptionError` ends it."""
+        points = self._axes.points()
+        verified: dict[str, int] = {}
+        for number, point in enumerate(points):
+            if self._until():
+                return False
+            self._progress(number, len(points), point)
+            if self._is_whole(point):
+                continue
+            if self._prepared(point):
+                if verified.setdefault(point.device, 0) % self._schedule.verify_every == 0:
+                    self._verify(point)
+                verified[point.device] += 1
+                self._measure(point)
+        self._progress(len(points), len(points), points[-1])
+        return not self._until()
+
+    def _is_whole(self, point: Point) -> bool:
+        wanted: tuple[tuple[Phase, int], ...] = (("full", self._schedule.full_rounds), ("paced", self._schedule.rounds))
+        return all(self._is_done(point, phase, number) for phase, rounds in wanted for number in range(rounds))
+
+    def _is_done(self, point: Point, phase: Phase, number: int) -> bool:
+        return self._done.get((point, phase), {}).get(number, {}).keys() >= set(self._axes.engines)
+
+    def _prepared(self, point: Point) -> bool:
+        try:
+            self._measurer.prepare(point)
+        except DeferError as error:
+            self._fail(point, "full", self._axes.engines[0], 0, error)
+            return False
+        return True
+
+    def _verify(self, point: Point) -> None:
+        for engine in self._axes.engines:
+            if wrong := self._measurer.verify(point, engine, _VERIFIED_FRAMES):
+                raise CorruptionError(
+                    f"the evaluation ends: by {engine} copy, {point}: {wrong}",
+                    0,
+                    "do not use a copy engine that changes data; look at the device, its driver and the kernel's log",
+                )
+
+    def _measure(self, point: Point) -> None:
+        schedule = self._schedule
+        self._rounds(point, "full", 0.0, schedule.full_rounds)
+        rate = self._offered_rate(point)
+        if rate > 0:
+            self._rounds(point, "paced", rate, schedule.rounds)
+
+    def _offered_rate(self, point: Point) -> float:
+        """Half of what the slowest engine delivers at full load; that of the part which was measured before."""
+        before = [
+            r.offered_pps for of_round in self._done.get((point, "paced"), {}).values() for r in of_round.values()
+        ]
+        if before:
+            return before[0]
+        rounds = self._done.get((point, "full"), {}).values()
+        rates = [
+            [of_round[engine].delivered_pps for of_round in rounds if engine in of_round]
+            for engine in self._axes.engines
+        ]
+        return _OFFERED_SHARE * min(statistics.median(of_engine) if of_engine else 0.0 for of_engine in rates)
+
+    def _rounds(self, point: Point, phase: Phase, rate_pps: float, rounds: int) -> None:
+        missing = [number for number in range(rounds) if not self._is_done(point, phase, number)]
+        if not missing:
+            return
+        for number in range(self._schedule.warm_up_rounds):
+            self._round(point, phase, rate_pps, number, is_kept=False)
+        for number in missing:
+            self._round(point, phase, rate_pps, number, is_kept=True)
+
+    def _round(self, point: Point, phase: Phase, rate_pps: float, number: int, is_kept: bool) -> None:
+        for engine in _in_turn(self._axes.engines, number):
+            if self._until():
+                return
+            try:
+                measured = self._measurer.measure(point, engine, rate_pps, self._schedule.slice_seconds)
+            except DeferError as error:
+                if is_kept:
+                    self._fail(point, phase, engine, number, error)
+                self._recover()
+                continue
+            if is_kept:
+                repetition = self._repetition(point, phase, engine, number, offered_pps=rate_pps, **measured)
+                self._done.setdefault((point, phase), {}).setdefault(number, {})[engine] = repetition
+                self._keep(repetition)
+
+    def _fail(self, point: Point, phase: Phase, engine: Engine, number: int, error: DeferError) -> None:
+        self._keep(self._repetition(point, phase, engine, number, failure=error.strerror))
+
+    def _recover(self) -> None:
+        try:
+            self._measurer.recover()
+        except DeferError:
+            return  # the next slice fails and says why
+
+    def _repetition(self, point: Point, phase: Phase, engine: Engine, number: int, **measured: Any) -> Repetition:
+        return Repetition(
+            evaluation=self._evaluation,
+            point=PointRecord.of(point),
+            phase=phase,
+            engine=engine,
+            round=number,
+            **measured,
+        )
+
+
+def _in_turn(engines: Sequence[Engine], number: int) -> Iterable[Engine]:
+    """A B B A: what drifts with time weighs on all alike."""
+    return engines if number % 2 == 0 else tuple(reversed(engines))

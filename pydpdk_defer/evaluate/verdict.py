@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From figures to an answer: from which frame size on DMA pays, what it saves, what it costs, what that is worth."""
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydpdk_defer.evaluate.axes import Engine, Policy
+from pydpdk_defer.evaluate.comparison import Comparison, PointFigures, Quantity
+from pydpdk_defer.evaluate.histograms import percentiles_us
+from pydpdk_defer.evaluate.intervals import Interval, crossing_interval
+
+__all__ = ["Kind", "Verdict", "verdicts"]
+
+Kind = Literal["from", "always", "between", "never", "cannot tell"]
+Family = tuple[int, int, Policy, str]
+
+_ROUNDS_MIN = 5
+_FALLBACK_SHARE = 0.01  # of a DMA slice's bytes, moved by the CPU
+_WIDE = 0.10  # a ratio's interval that reaches so far to both sides of 1 tells nothing
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer for points that differ in their frame size alone.
+
+    `crossover`: bytes from which on DMA needs fewer cycles per packet at the same rate, with its 95 % interval.
+    `at_full_load`: who delivers more. `auto`: what choosing costs. `worth`: who moved the bytes, and what figures of
+    such a device are worth.
+    """
+
+    burst: int
+    queues: int
+    policy: Policy
+    device: str
+    kind: Kind
+    crossover: Interval | None
+    headline: str
+    at_full_load: str
+    auto: str
+    worth: str
+
+    @property
+    def family(self) -> str:
+        """The other axes, in words."""
+        return f"burst {self.burst}, {self.queues} queue{'s' if self.queues > 1 else ''}, {self.policy}, {self.device}"
+
+
+def verdicts(figures: Iterable[PointFigures], devices: Mapping[str, Mapping[str, Any]]) -> list[Verdict]:
+    """One for each family of points. `devices`: what each is, as the header of an evaluation has them."""
+    families: dict[tuple[int, int, str, str], list[PointFigures]] = {}
+    for point in figures:
+        families.setdefault(point.point.family, []).append(point)
+    return [_verdict(points, devices.get(points[0].point.device, {})) for points in families.values()]
+
+
+def _verdict(points: Sequence[PointFigures], device: Mapping[str, Any]) -> Verdict:
+    by_size = {figures.point.mean_bytes: figures for figures in points if figures.point.frames != "imix"}
+    kind, crossover, headline = _by_cycles(by_size)
+    point = points[0].point
+    return Verdict(
+        point.burst,
+        point.queues,
+        point.policy,
+        point.device,
+        kind,
+        crossover,
+        headline,
+        at_full_load=_at_full_load(by_size),
+        auto=_auto(points),
+        worth=_worth(device),
+    )
+
+
+# ---- at the same rate ----
+
+
+def _by_cycles(by_size: Mapping[float, PointFigures]) -> tuple[Kind, Interval | None, str]:
+    compared = _compared(by_size, "cycles")
+    if reason := _why_not(by_size, compared):
+        return "cannot tell", None, f"cannot tell: {reason}"
+    sizes = sorted(compared)
+    won = [size for size in sizes if compared[size].winner == "dma"]
+    largest = compared[sizes[-1]]
+    if sizes[-1] in won:
+        cost = f"saves {_percent(1 - largest.ratio.value)} of the PMD's cycles at {_bytes(sizes[-1])}"
+        cost += _latency_cost(by_size[sizes[-1]])
+        crossover = crossing_interval({size: compared[size].ratios for size in sizes})
+        if won == sizes or crossover is None:
+            return "always", None, f"DMA pays at every size measured, from {_bytes(sizes[0])} up: {cost}"
+        return "from", crossover, f"DMA pays from {_range(crossover)}: {cost}; below, CPU copy wins"
+    if won:
+        listed = ", ".join(f"{size:,.0f}" for size in won)
+        return "between", None, f"DMA pays at {listed} bytes, and not at the largest size, {_bytes(sizes[-1])}"
+    if all(_tells_nothing(compared[size].ratio) for size in sizes):
+        width = max(compared[size].ratio.high - compared[size].ratio.low for size in sizes) / 2
+        return "cannot tell", None, f"cannot tell: the machine is too noisy, ratios vary by {_percent(width)}"
+    return "never", None, f"never on this host: up to {_bytes(sizes[-1])} {_no_gain(largest)}"
+
+
+def _no_gain(largest: Comparison) -> str:
+    ratio = largest.ratio
+    if largest.winner == "cpu":
+        return f"DMA pays nowhere; there it costs {_percent(ratio.value - 1)} more of the PMD's cycles than CPU copy"
+    return f"DMA pays nowhere; there no difference can be seen (ratio {ratio.low:.2f} to {ratio.high:.2f})"
+
+
+def _compared(by_size: Mapping[float, PointFigures], quantity: Quantity) -> dict[float, Comparison]:
+    found = {size: figures.compare(quantity, "dma", "cpu") for size, figures in by_size.items()}
+    return {size: comparison for size, comparison in found.items() if comparison is not None}
+
+
+def _why_not(by_size: Mapping[float, PointFigures], compared: Mapping[float, Comparison]) -> str:
+    if not by_size:
+        return "no single frame size was measured, and a crossover lies between sizes"
+    if not compared:
+        failed = sum(figures.failed for figures in by_size.values())
+        return "no round of both CPU and DMA copy succeeded" + (f" ({failed} repetitions failed)" if failed else "")
+    fewest = min(len(comparison.ratios) for comparison in compared.values())
+    if fewest < _ROUNDS_MIN:
+        return f"{fewest} rounds are too few for an interval, which needs {_ROUNDS_MIN}"
+    if (share := _fallback_share(by_size.values())) > _FALLBACK_SHARE:
+        return f"in the slices of DMA the CPU moved {_percent(share)} of the bytes"
+    return ""
+
+
+def _fallback_share(points: Iterable[PointFigures]) -> float:
+    dma = cpu = 0
+    for figures in points:
+        for repetition in figures.of("paced", "dma"):
+            dma += repetition.bytes_by_engine.get("dma", 0)
+            cpu += repetition.bytes_by_engine.get("cpu", 0)
+    return cpu / (dma + cpu) if dma + cpu else 0.0
+
+
+def _tells_nothing(ratio: Interval) -> bool:
+    return ratio.low < 1 - _WIDE and ratio.high > 1 + _WIDE
+
+
+def _latency_cost(figures: PointFigures) -> str:
+    p99 = {engine: _p99(figures, engine) for engine in ("dma", "cpu")}
+    if p99["dma"] is None or p99["cpu"] is None:
+        return ""
+    cost = p99["dma"] - p99["cpu"]
+    return f", costs {_micros(cost)} at p99" if cost >= 0 else f", and {_micros(-cost)} less at p99"
+
+
+def _p99(figures: PointFigures, engine: Engine) -> float | None:
+    found = percentiles_us(repetition.latency for repetition in figures.of("paced", engine))
+    return found["p99"] if found else None
+
+
+# ---- at full load, by choice ----
+
+
+def _at_full_load(by_size: Mapping[float, PointFigures]) -> str:
+    compared = _compared(by_size, "rate")
+    if not compared:
+        return "At full load: not measured"
+    sizes = sorted(compared)
+    won = [size for size in sizes if compared[size].winner == "dma"]
+    largest = compared[sizes[-1]]
+    factor = f"{largest.ratio.value:.2f} times what CPU copy delivers at {_bytes(sizes[-1])}"
+    if won == sizes:
+        return f"At full load DMA delivers more at every size, {factor}"
+    if sizes[-1] in won:
+        inverse = {size: [1 / ratio for ratio in compared[size].ratios] for size in sizes}
+        crossover = crossing_interval(inverse)
+        where = _range(crossover) if crossover else f"{_bytes(won[0])} up"
+        return f"At full load DMA delivers more from {where}, {factor}"
+    if not won:
+        lost = [size for size in sizes if compared[size].winner == "cpu"]
+        if not lost:
+            return "At full load no difference in what is delivered"
+        return f"At full load DMA delivers more at no size: {factor}"
+    return f"At full load DMA delivers more at {', '.join(f'{size:,.0f}' for size in won)} bytes only, {factor}"
+
+
+def _auto(points: Sequence[PointFigures]) -> str:
+    worst = max(_auto_against_better(points), default=None)
+    if worst is None:
+        return ""
+    ratio, name = worst
+    if ratio <= 1:
+        return "auto needs no more cycles than the better of the two at any point"
+    return f"auto needs at most {_percent(ratio - 1)} more cycles than the better of the two (at {name})"
+
+
+def _auto_against_better(points: Sequence[PointFigures]) -> Iterator[tuple[float, str]]:
+    for figures in points:
+        medians = {
+            engine: statistics.median(values)
+            for engine in ("cpu", "dma", "auto")
+            if (values := [v for r in figures.of("paced", engine) if (v := r.cycles_per_packet) is not None])
+        }
+        if len(medians) == 3:
+            frames = figures.point.frames
+            yield (
+                medians["auto"] / min(medians["cpu"], medians["dma"]),
+                "IMIX" if frames == "imix" else f"{frames:,} bytes",
+            )
+
+
+def _worth(device: Mapping[str, Any]) -> str:
+    origin = device.get("origin", "an unknown device")
+    if device.get("modelled"):
+        kind = "a model laid over a device"
+    elif not device.get("is_hardware"):
+        kind = "software that plays a DMA engine"
+    else:
+        return f"Bytes were moved by {origin}"
+    return (
+        f"Bytes were moved by {origin}: {kind}. What DMA costs the PMD's core is real, its throughput and its latency "
+        "are not; a verdict on hardware needs the hardware"
+    )
+
+
+# ---- words ----
+
+
+def _range(interval: Interval) -> str:
+    return f"{_bytes(interval.value)} up ({interval.low:,.0f} to {interval.high:,.0f})"
+
+
+def _bytes(size: float) -> str:
+    return f"{size:,.0f} bytes"
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.0f} %"
+
+
+def _micros(us: float) -> str:
+    return f"{us:.0f} us" if us >= 10 else f"{us:.1f} us"

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an evaluation makes of measurements, on a fake measurer with known answers, without EAL."""
+
+from typing import Any
+
+import pytest
+from fake_measurer import CROSSOVER, FakeMeasurer
+
+from pydpdk_defer.evaluate.axes import Axes, Engine, parse_sizes
+from pydpdk_defer.evaluate.comparison import figures
+from pydpdk_defer.evaluate.intervals import crossing, crossing_interval, median_interval
+from pydpdk_defer.evaluate.records import Repetition
+from pydpdk_defer.evaluate.sweep import CorruptionError, Schedule, Sweep
+from pydpdk_defer.evaluate.verdict import Verdict, verdicts
+
+AXES = Axes(frames=(*parse_sizes("64:9000:x2"), "imix"))
+SOFTWARE = {"copier": {"origin": "software: dma_skeleton", "is_hardware": False, "modelled": False}}
+
+
+def sweep(measurer: FakeMeasurer, axes: Axes = AXES, rounds: int = 10, **more: Any) -> list[Repetition]:
+    kept: list[Repetition] = []
+    Sweep(axes, Schedule(rounds=rounds), measurer, kept.append, evaluation="e", **more).run()
+    return kept
+
+
+def verdict_of(measurer: FakeMeasurer, axes: Axes = AXES, rounds: int = 10) -> Verdict:
+    [verdict] = verdicts(figures(sweep(measurer, axes, rounds)), SOFTWARE)
+    return verdict
+
+
+# ---- verdicts ----
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_crossover_is_found_through_noise_and_drift(seed: int) -> None:
+    verdict = verdict_of(FakeMeasurer(noise=0.05, drift=0.02, seed=seed))
+    assert verdict.kind == "from"
+    assert verdict.crossover is not None
+    assert verdict.crossover.holds(CROSSOVER) or abs(verdict.crossover.value / CROSSOVER - 1) < 0.1
+
+
+def test_the_headline_says_it_all() -> None:
+    verdict = verdict_of(FakeMeasurer(noise=0.01))
+    assert verdict.headline.startswith("DMA pays from 1,")
+    assert verdict.headline.endswith(
+        "saves 73 % of the PMD's cycles at 9,000 bytes, costs 9.0 us at p99; below, CPU copy wins"
+    )
+    assert verdict.at_full_load.startswith("At full load DMA delivers more from 1,")
+    assert "software that plays a DMA engine" in verdict.worth
+    assert verdict.auto.startswith("auto needs")
+
+
+def test_dma_that_never_pays() -> None:
+    verdict = verdict_of(FakeMeasurer(cost=lambda engine, size: 300 if engine == "cpu" else 600, noise=0.02))
+    assert (verdict.kind, verdict.crossover) == ("never", None)
+    assert verdict.headline.startswith("never on this host: up to 9,000 bytes DMA pays nowhere; there it costs ")
+    assert "At full load DMA delivers more at no size" in verdict.at_full_load
+
+
+def test_dma_that_always_pays() -> None:
+    verdict = verdict_of(FakeMeasurer(cost=lambda engine, size: 600 if engine == "cpu" else 300, noise=0.02))
+    assert verdict.kind == "always"
+    assert verdict.headline.startswith("DMA pays at every size measured, from 64 bytes up: saves ")
+
+
+def test_dma_that_pays_in_the_middle_only() -> None:
+    def cost(engine: Engine, size: float) -> float:
+        return 300 if engine == "dma" and size in (1024, 2048) else 500 if engine == "cpu" else 800
+
+    verdict = verdict_of(FakeMeasurer(cost=cost, noise=0.02))
+    assert verdict.kind == "between"
+    assert "DMA pays at 1,024, 2,048 bytes, and not at the largest size, 9,000 bytes" in verdict.headline
+
+
+def test_what_cannot_be_told_says_why() -> None:
+    def kind_and_text(measurer: FakeMeasurer, **more: Any) -> tuple[str, str]:
+        verdict = verdict_of(measurer, **more)
+        return verdict.kind, verdict.headline
+
+    assert kind_and_text(FakeMeasurer(), rounds=3) == (
+        "cannot tell",
+        "cannot tell: 3 rounds are too few for an interval, which needs 5",
+    )
+    kind, text = kind_and_text(FakeMeasurer(fallback_share=0.4))
+    assert (kind, text) == ("cannot tell", "cannot tell: in the slices of DMA the CPU moved 40 % of the bytes")
+    kind, text = kind_and_text(FakeMeasurer(fails=lambda _: True))
+    assert kind == "cannot tell"
+    assert "no round of both CPU and DMA copy succeeded" in text
+    kind, text = kind_and_text(FakeMeasurer(cost=lambda *_: 500, noise=0.8))
+    assert kind == "cannot tell"
+    assert "the machine is too noisy" in text
+    assert kind_and_text(FakeMeasurer(), axes=Axes(frames=("imix",)))[0] == "cannot tell"
+
+
+def test_equal_engines_are_no_difference_at_95_of_100_points() -> None:
+    equal = winners = 0
+    for seed in range(20):
+        for point in figures(sweep(FakeMeasurer(cost=lambda *_: 500, noise=0.05, drift=0.02, seed=seed))):
+            for quantity in ("cycles", "rate"):
+                compared = point.compare(quantity, "dma", "cpu")
+                assert compared is not None
+                winners += 1
+                equal += compared.winner == "no difference"
+    assert equal / winners >= 0.95
+
+
+def test_two_evaluations_of_the_same_agree() -> None:
+    agreed = 0
+    for pair in range(20):
+        one, other = (verdict_of(FakeMeasurer(noise=0.05, seed=2 * pair + k)).crossover for k in (0, 1))
+        assert one is not None
+        assert other is not None
+        agreed += one.holds(other.value) and other.holds(one.value)
+    assert agreed >= 16
+
+
+# ---- the order of things ----
+
+
+def test_engines_take_turns_and_all_send_at_one_rate() -> None:
+    measurer = FakeMeasurer()
+    sweep(measurer, Axes(frames=(64, 9000), engines=("cpu", "dma")))
+    of_large = [what for name, what in measurer.log if name == "measure" and what[0] == 9000]
+    assert [engine for _, engine, _ in of_large[:8]] == ["cpu", "dma", "dma", "cpu", "cpu", "dma", "dma", "cpu"]
+    paced = {rate for _, _, rate in of_large if rate}
+    assert len(paced) == 1
+    assert paced.pop() == pytest.approx(2e9 / 2550 / 2, rel=0.01)  # half of what the slower one can
+
+
+def test_nothing_is_kept_of_warming_up() -> None:
+    kept = sweep(FakeMeasurer(), Axes(frames=(64,)))
+    assert [(r.phase, r.engine, r.round) for r in kept].count(("paced", "cpu", 0)) == 1
+    assert len(kept) == 3 * (10 + 4)
+
+
+def test_a_device_that_corrupts_ends_it() -> None:
+    measurer = FakeMeasurer(corrupts="dma")
+    with pytest.raises(CorruptionError, match=r"by dma copy, 64 bytes.*3 frames corrupt"):
+        sweep(measurer)
+    assert measurer.slices == 0
+
+
+def test_a_slice_that_fails_is_marked_and_the_sweep_goes_on() -> None:
+    measurer = FakeMeasurer(fails=lambda number: number == 30)
+    kept = sweep(measurer)
+    failed = [repetition for repetition in kept if repetition.failure]
+    assert [repetition.failure for repetition in failed] == ["the guest process has ended"]
+    assert ("recover", None) in measurer.log
+    assert {r.point.frames for r in kept} == set(AXES.frames)
+    assert verdicts(figures(kept), SOFTWARE)[0].kind == "from"
+
+
+def test_what_is_done_is_not_measured_again() -> None:
+    whole = sweep(FakeMeasurer(), Axes(frames=(64, 1500)))
+    part = whole[:-5]  # a round and two slices are missing
+    measurer = FakeMeasurer()
+    more = sweep(measurer, Axes(frames=(64, 1500)), done=part)
+    assert {r.point.frames for r in more} == {1500}
+    assert sorted({r.round for r in more}) == [8, 9]
+    assert len(more) == 6
+    assert {r.offered_pps for r in more} == {whole[-1].offered_pps}
+
+
+def test_it_ends_when_asked() -> None:
+    measurer = FakeMeasurer()
+    kept = sweep(measurer, until=lambda: measurer.slices >= 20)
+    assert 0 < len(kept) <= 20
+
+
+# ---- medians and crossings ----
+
+
+def test_median_interval() -> None:
+    interval = median_interval([1.0, 2.0, 3.0, 4.0, 100.0])
+    assert interval.low <= interval.value == 3.0 <= interval.high
+    assert median_interval([7.0]).low == median_interval([7.0]).high == 7.0
+    with pytest.raises(ValueError, match="no values"):
+        median_interval([])
+
+
+def test_crossing_is_interpolated_in_logarithms() -> None:
+    assert crossing({100: 2.0, 400: 0.5}) == pytest.approx(200)
+    assert crossing({100: 0.5, 400: 0.2}) == 100
+    assert crossing({100: 2.0, 400: 1.0}) is None
+    assert crossing({64: 0.9, 100: 2.0, 400: 0.5}) == pytest.approx(200)  # from the largest size downwards
+    assert crossing_interval({100: [2.0] * 5, 400: [1.5] * 5}) is None

@@ -94,14 +94,16 @@ void register_generator(py::module_& m) {
         .def(py::init([](std::string name, std::uint16_t queues, std::uint16_t first_stream, Sizes frame_sizes,
                          double rate_pps, std::uint16_t burst, bool pattern, std::string src_mac, std::string dst_mac,
                          std::shared_ptr<dpdk::Mempool> pool) {
-                 return std::make_shared<GeneratorPort>(
-                     std::move(name),
-                     GeneratorPort::Options{.queues = queues,
-                                            .first_stream = first_stream,
-                                            .source_mac = std::move(src_mac),
-                                            .destination_mac = std::move(dst_mac)},
-                     GeneratorPort::Shape{.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst, .pattern = pattern},
-                     std::move(pool));
+                 return std::make_shared<GeneratorPort>(std::move(name),
+                                                        GeneratorPort::Options{.queues = queues,
+                                                                               .first_stream = first_stream,
+                                                                               .source_mac = std::move(src_mac),
+                                                                               .destination_mac = std::move(dst_mac)},
+                                                        GeneratorPort::Shape{.frame_sizes = std::move(frame_sizes),
+                                                                             .rate_pps = rate_pps,
+                                                                             .burst = burst,
+                                                                             .pattern = pattern},
+                                                        std::move(pool));
              }),
              py::kw_only(), py::arg("name"), py::arg("queues"), py::arg("first_stream"), py::arg("frame_sizes"),
              py::arg("rate_pps"), py::arg("burst"), py::arg("pattern"), py::arg("src_mac"), py::arg("dst_mac"),
@@ -110,7 +112,8 @@ void register_generator(py::module_& m) {
         .def(
             "set_shape",
             [](GeneratorPort& self, Sizes frame_sizes, double rate_pps, std::uint16_t burst, bool pattern) {
-                self.set_shape({.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst, .pattern = pattern});
+                self.set_shape(
+                    {.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst, .pattern = pattern});
             },
             py::kw_only(), py::arg("frame_sizes"), py::arg("rate_pps"), py::arg("burst"), py::arg("pattern"))
         .def("start_traffic", &GeneratorPort::start_traffic, py::arg("packets"))

@@ -45,14 +45,14 @@ class VhostRxq {
             for (std::uint16_t i = 0; i < received; ++i) {
                 stats_.bytes += packets[i]->pkt_len;
             }
-        } else if (mbufs_are_scarce_ && rte_mempool_avail_count(pool_) == 0) [[unlikely]] {
+        } else if (mbufs_were_out_ && mbufs_are_out()) [[unlikely]] {
             ++stats_.no_mbufs;
         }
         return received;
     }
     void housekeep(const RxqLoad& load) {
         stats_ += load;
-        mbufs_are_scarce_ = rte_mempool_ops_get_count(pool_) == 0; // vhost does not say why a poll brought nothing
+        mbufs_were_out_ = mbufs_are_out();
         if (lease_.asked_back()) {
             lease_.let_go();
         }
@@ -88,9 +88,16 @@ class VhostRxq {
     }
 
   private:
+    // vhost does not say that a poll brought nothing for want of mbufs. All caches are looked at only when the thread's
+    // own is empty.
+    [[nodiscard]] bool mbufs_are_out() const {
+        const rte_mempool_cache* cache = rte_mempool_default_cache(pool_, rte_lcore_id());
+        return (cache == nullptr || cache->len == 0) && rte_mempool_avail_count(pool_) == 0;
+    }
+
     std::uint16_t vring_ = 0;
     rte_mempool* pool_ = nullptr;
-    bool mbufs_are_scarce_ = false; // none is left but in caches of threads
+    bool mbufs_were_out_ = false; // at the last housekeeping
     RxqStats stats_;
     VringLease lease_;
     Published<RxqStats> published_;

@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import ENOPKG
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pydpdk_defer.errors import DeferError
 
-__all__ = ["ignore_signals_after_the_verb", "log_to_stderr", "print_error", "stop_signals", "write_json"]
+__all__ = ["ignore_signals_after_the_verb", "log_to_stderr", "needs_extra", "print_error", "stop_signals", "write_json"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _process_ends = False  # after stop_signals()
@@ -37,6 +38,17 @@ def write_json(target: str, data: Any) -> None:
     except OSError as error:
         raise DeferError(
             f"cannot write {target}: {error.strerror}", error.errno or 0, "give --json a path that you may write, or -"
+        ) from error
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Around imports that need what `pip install 'pydpdk_defer[EXTRA]'` installs. Raises `DeferError` without it."""
+    try:
+        yield
+    except ImportError as error:
+        raise DeferError(
+            f"{error.name} is not installed", ENOPKG, f"python -m pip install 'pydpdk_defer[{extra}]'"
         ) from error
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What to measure: lists and ranges as people write them, and the points that they span."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -78,8 +79,8 @@ class Axes:
             values: tuple[object, ...] = getattr(self, axis)
             if not values:
                 raise ValueError(f"{axis} is empty: nothing would be measured")
-            if twice := next((value for value in values if values.count(value) > 1), None):
-                raise ValueError(f"{axis} has {twice} twice")
+            if len(set(values)) < len(values):
+                raise ValueError(f"{axis} has {Counter(values).most_common(1)[0][0]} twice")
         _check_range("a frame size", (size for size in self.frames if size != "imix"), FRAME_BYTES)
         _check_range("a burst", self.bursts, BURSTS)
         _check_range("a number of queues", self.queues, QUEUES)

@@ -18,7 +18,7 @@ Family = tuple[int, int, Policy, str]
 
 _ROUNDS_MIN = 5
 _FALLBACK_SHARE = 0.01  # of a DMA slice's bytes, moved by the CPU
-_WIDE = 0.10  # a ratio's interval that reaches so far to both sides of 1 tells nothing
+_WIDE = 0.10  # half an interval that holds 1 and is wider tells nothing
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ def _by_cycles(by_size: Mapping[float, PointFigures]) -> tuple[Kind, Interval | 
     if won:
         listed = ", ".join(f"{size:,.0f}" for size in won)
         return "between", None, f"DMA pays at {listed} bytes, and not at the largest size, {_bytes(sizes[-1])}"
-    if all(_tells_nothing(compared[size].ratio) for size in sizes):
-        width = max(compared[size].ratio.high - compared[size].ratio.low for size in sizes) / 2
-        return "cannot tell", None, f"cannot tell: the machine is too noisy, ratios vary by {_percent(width)}"
+    if largest.winner == "no difference" and largest.ratio.half_width > _WIDE:
+        vary = f"the ratio at {_bytes(sizes[-1])} is somewhere from {largest.ratio.low:.2f} to {largest.ratio.high:.2f}"
+        return "cannot tell", None, f"cannot tell: the machine is too noisy, {vary}"
     return "never", None, f"never on this host: up to {_bytes(sizes[-1])} {_no_gain(largest)}"
 
 
@@ -132,10 +132,6 @@ def _fallback_share(points: Iterable[PointFigures]) -> float:
             dma += repetition.bytes_by_engine.get("dma", 0)
             cpu += repetition.bytes_by_engine.get("cpu", 0)
     return cpu / (dma + cpu) if dma + cpu else 0.0
-
-
-def _tells_nothing(ratio: Interval) -> bool:
-    return ratio.low < 1 - _WIDE and ratio.high > 1 + _WIDE
 
 
 def _latency_cost(figures: PointFigures) -> str:

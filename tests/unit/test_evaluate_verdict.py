@@ -106,12 +106,12 @@ def test_equal_engines_are_no_difference_at_95_of_100_points() -> None:
 
 def test_two_evaluations_of_the_same_agree() -> None:
     agreed = 0
-    for pair in range(20):
+    for pair in range(10):
         one, other = (verdict_of(FakeMeasurer(noise=0.05, seed=2 * pair + k)).crossover for k in (0, 1))
         assert one is not None
         assert other is not None
         agreed += one.holds(other.value) and other.holds(one.value)
-    assert agreed >= 16
+    assert agreed >= 9
 
 
 # ---- the order of things ----

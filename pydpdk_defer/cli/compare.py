@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`pydpdk-defer compare`: what changed from one evaluation to another."""
+
+import argparse
+import math
+
+from pydpdk_defer.cli._arguments import json_target
+from pydpdk_defer.cli._common import needs_extra, write_json
+from pydpdk_defer.evaluate import load
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb to the command."""
+    parser = verbs.add_parser(
+        "compare",
+        help="what changed from one evaluation to another",
+        description="Compare two evaluations point by point: what got faster, slower, or cannot be told.",
+        epilog="Exit status 1 when something got slower by more than --tolerance.",
+    )
+    parser.add_argument("before", metavar="DIR")
+    parser.add_argument("after", metavar="DIR")
+    parser.add_argument("--tolerance", type=_percent, default=0.1, metavar="PERCENT", help="default 10")
+    parser.add_argument("--json", type=json_target, metavar="PATH|-", help="write the changes as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb; return the exit status."""
+    before, after = load(args.before), load(args.after)
+    with needs_extra("report"):
+        from pydpdk_defer.evaluate.compare import compare
+    changes = compare(before, after, args.tolerance)
+    if args.json != "-":
+        print(changes)
+    if args.json:
+        write_json(args.json, changes.to_dict())
+    return 1 if changes.regressions else 0
+
+
+def _percent(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage, such as 10")
+    return value / 100

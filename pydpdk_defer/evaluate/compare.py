@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Two evaluations, point by point: what got faster, what slower, what cannot be told."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from errno import EINVAL
+from typing import Any, Literal
+
+from pydpdk_defer._stats_text import rows
+from pydpdk_defer.errors import DeferError
+from pydpdk_defer.evaluate.evaluation import Evaluation
+from pydpdk_defer.evaluate.intervals import Interval, median_interval
+from pydpdk_defer.evaluate.tables import connect
+
+__all__ = ["Change", "Changes", "compare"]
+
+Outcome = Literal["faster", "slower", "cannot be told"]
+Measure = Literal["cycles/packet", "packets/s at full load", "p99 latency", "dma/cpu cycles"]
+
+# How each is read out of the table, and whether less is better.
+_MEASURES: Mapping[Measure, tuple[str, bool]] = {
+    "cycles/packet": ("phase = 'paced'", True),
+    "packets/s at full load": ("phase = 'full'", False),
+    "p99 latency": ("phase = 'paced'", True),
+}
+_VALUES: Mapping[Measure, str] = {
+    "cycles/packet": "cycles_per_packet",
+    "packets/s at full load": "delivered_pps",
+    "p99 latency": "latency_p99_us",
+}
+_KEY = "frames, burst, queues, policy, device"
+_RATIOS = f"""
+    SELECT side, {_KEY}, 'dma/cpu' AS engine, list(dma.cycles_per_packet / cpu.cycles_per_packet) AS found
+    FROM repetitions AS dma JOIN repetitions AS cpu USING (side, {_KEY}, phase, round)
+    WHERE phase = 'paced' AND dma.engine = 'dma' AND cpu.engine = 'cpu'
+      AND dma.cycles_per_packet > 0 AND cpu.cycles_per_packet > 0
+    GROUP BY ALL
+"""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One measure of one engine at one point: `before` and `after` with 95 % intervals, and the change in parts.
+
+    `outcome` is "cannot be told" where the intervals overlap. `change`: +0.1 is a tenth more than before.
+    """
+
+    frames: str
+    burst: int
+    queues: int
+    policy: str
+    device: str
+    engine: str
+    measure: Measure
+    before: Interval
+    after: Interval
+    change: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Changes:
+    """All changes from one evaluation to another. `regressions`: slower by more than `tolerance` (0.1 is a tenth)."""
+
+    changes: tuple[Change, ...]
+    tolerance: float
+    notes: tuple[str, ...]
+
+    @property
+    def regressions(self) -> tuple[Change, ...]:
+        """What got slower by more than the tolerance."""
+        return tuple(c for c in self.changes if c.outcome == "slower" and abs(c.change) > self.tolerance)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "tolerance": self.tolerance,
+            "notes": list(self.notes),
+            "changes": [asdict(change) for change in self.changes],
+            "regressions": len(self.regressions),
+        }
+
+    def __str__(self) -> str:
+        regressed = set(self.regressions)
+        table = [("frames", "copy", "measure", "before", "after", "change", "")]
+        for c in self.changes:
+            mark = "REGRESSION" if c in regressed else c.outcome
+            cells = (c.frames, c.engine, c.measure, _text(c.before), _text(c.after), f"{100 * c.change:+.1f} %", mark)
+            table.append(cells)
+        counts = {
+            outcome: sum(c.outcome == outcome for c in self.changes)
+            for outcome in ("faster", "slower", "cannot be told")
+        }
+        total = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        verdict = f"{len(regressed)} regressions past {100 * self.tolerance:g} %" if regressed else "no regression"
+        return "\n".join([*(f"note: {note}" for note in self.notes), *rows(table), f"{total}: {verdict}"])
+
+
+def compare(before: Evaluation, after: Evaluation, tolerance: float = 0.1) -> Changes:
+    """What changed at the points that both have. `DeferError` when there are none.
+
+    Cycles, rates and latencies of two processes differ on a shared machine for no reason that either knows; the ratio
+    of DMA to CPU does so least.
+    """
+    with connect(before=before, after=after) as connection:
+        found: dict[tuple[Any, ...], dict[str, list[float]]] = {}
+        for measure, (which, _) in _MEASURES.items():
+            value = _VALUES[measure]
+            query = f"""
+                SELECT side, {_KEY}, engine, list({value}) FROM repetitions
+                WHERE failure = '' AND {which} AND {value} > 0 GROUP BY ALL
+            """
+            for side, *key, values in connection.execute(query).fetchall():
+                found.setdefault((*key, measure), {})[side] = values
+        for side, *key, values in connection.execute(_RATIOS).fetchall():
+            found.setdefault((*key, "dma/cpu cycles"), {})[side] = values
+    changes = tuple(
+        sorted(_changes(found), key=lambda c: (c.burst, c.queues, c.policy, c.device, _place(c.frames), c.engine))
+    )
+    if not changes:
+        raise DeferError(
+            f"{before.folder} and {after.folder} have no point in common that was measured",
+            EINVAL,
+            "compare evaluations of the same axes",
+        )
+    return Changes(changes, tolerance, tuple(_notes(before, after, found)))
+
+
+def _changes(found: Mapping[tuple[Any, ...], Mapping[str, list[float]]]) -> Iterator[Change]:
+    for (*point, measure), sides in found.items():
+        if len(sides) == 2:
+            before, after = median_interval(sides["before"]), median_interval(sides["after"])
+            change = after.value / before.value - 1
+            less_is_better = _MEASURES[measure][1] if measure in _MEASURES else True
+            outcome: Outcome = "cannot be told"
+            if not before.overlaps(after):
+                outcome = "faster" if (change < 0) == less_is_better else "slower"
+            frames, burst, queues, policy, device, engine = point
+            yield Change(frames, burst, queues, policy, device, engine, measure, before, after, change, outcome)
+
+
+def _notes(
+    before: Evaluation, after: Evaluation, found: Mapping[tuple[Any, ...], Mapping[str, list[float]]]
+) -> Iterator[str]:
+    for name, then, now in (
+        ("CPU", before.header.host.get("cpu"), after.header.host.get("cpu")),
+        ("DPDK", before.header.host.get("dpdk_loaded"), after.header.host.get("dpdk_loaded")),
+        ("kernel", before.header.host.get("kernel"), after.header.host.get("kernel")),
+        ("DMA devices", before.header.devices, after.header.devices),
+        ("guest", before.header.virtio, after.header.virtio),
+    ):
+        if then != now:
+            yield f"not the same {name}: {then}, then {now}"
+    if alone := sum(len(sides) == 1 for sides in found.values()):
+        yield f"{alone} measures are in one of the two only"
+
+
+def _place(frames: str) -> float:
+    return float(frames) if frames.isdigit() else float("inf")
+
+
+def _text(interval: Interval) -> str:
+    return (
+        f"{interval.value:,.3g} ({interval.low:,.3g} to {interval.high:,.3g})"
+        if interval.value < 100
+        else (f"{interval.value:,.0f} ({interval.low:,.0f} to {interval.high:,.0f})")
+    )

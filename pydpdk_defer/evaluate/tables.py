@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Evaluations as tables of a DuckDB: for `compare`, for export, and for questions of one's own."""
+
+from errno import EINVAL
+from pathlib import Path
+
+import duckdb
+
+from pydpdk_defer.errors import DeferError
+from pydpdk_defer.evaluate.evaluation import Evaluation
+from pydpdk_defer.evaluate.histograms import percentiles_us
+from pydpdk_defer.evaluate.records import Repetition
+
+__all__ = ["connect", "export"]
+
+_COLUMNS = {
+    "side": "VARCHAR",
+    "frames": "VARCHAR",
+    "burst": "INTEGER",
+    "queues": "INTEGER",
+    "policy": "VARCHAR",
+    "device": "VARCHAR",
+    "phase": "VARCHAR",
+    "engine": "VARCHAR",
+    "round": "INTEGER",
+    "failure": "VARCHAR",
+    "offered_pps": "DOUBLE",
+    "seconds": "DOUBLE",
+    "sent": "BIGINT",
+    "delivered": "BIGINT",
+    "delivered_pps": "DOUBLE",
+    "cycles_per_packet": "DOUBLE",
+    "receive_cycles": "BIGINT",
+    "submit_cycles": "BIGINT",
+    "complete_cycles": "BIGINT",
+    "wasted_cycles": "BIGINT",
+    "rest_cycles": "BIGINT",
+    "idle_share": "DOUBLE",
+    "checks": "BIGINT",
+    "work_items": "BIGINT",
+    "dropped": "BIGINT",
+    "bytes_by_dma": "BIGINT",
+    "bytes_by_cpu": "BIGINT",
+    "moved_by": "VARCHAR",
+    "latency_p50_us": "DOUBLE",
+    "latency_p99_us": "DOUBLE",
+    "latency_max_us": "DOUBLE",
+    "steal": "DOUBLE",
+    "foreign_load": "DOUBLE",
+}
+
+
+def connect(**sides: Evaluation) -> duckdb.DuckDBPyConnection:
+    """A database in memory with the table `repetitions`, a row each; `side` is the name given here."""
+    connection = duckdb.connect()
+    connection.execute(f"CREATE TABLE repetitions ({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())})")
+    rows = [_row(side, repetition) for side, found in sides.items() for repetition in found.repetitions]
+    if rows:
+        connection.executemany(f"INSERT INTO repetitions VALUES ({', '.join('?' * len(_COLUMNS))})", rows)
+    return connection
+
+
+def export(evaluation: Evaluation, path: Path) -> None:
+    """All repetitions as a table, CSV or Parquet by the name's end; `DeferError` for another, or when it fails."""
+    formats = {".csv": "(FORMAT csv, HEADER)", ".parquet": "(FORMAT parquet)"}
+    if path.suffix not in formats:
+        raise DeferError(f"cannot export to {path}: its name must end in .csv or .parquet", EINVAL)
+    target = str(path).replace("'", "''")
+    try:
+        with connect(here=evaluation) as connection:
+            connection.execute(f"COPY (SELECT * EXCLUDE side FROM repetitions) TO '{target}' {formats[path.suffix]}")
+    except duckdb.Error as error:
+        raise DeferError(f"cannot write {path}: {error}", EINVAL, "give a path that you may write") from error
+
+
+def _row(side: str, repetition: Repetition) -> tuple[object, ...]:
+    point, cycles, noise = repetition.point, repetition.cycles, repetition.noise
+    latency = percentiles_us([repetition.latency])
+    return (
+        side,
+        str(point.frames),
+        point.burst,
+        point.queues,
+        point.policy,
+        point.device,
+        repetition.phase,
+        repetition.engine,
+        repetition.round,
+        repetition.failure,
+        repetition.offered_pps,
+        repetition.seconds,
+        repetition.sent,
+        repetition.delivered,
+        repetition.delivered_pps,
+        repetition.cycles_per_packet,
+        *(getattr(cycles, part) if cycles else None for part in ("receive", "submit", "complete", "wasted", "rest")),
+        repetition.idle_share,
+        repetition.checks,
+        repetition.work_items,
+        sum(repetition.drops.values()),
+        repetition.bytes_by_engine.get("dma", 0),
+        repetition.bytes_by_engine.get("cpu", 0),
+        repetition.moved_by,
+        *(latency[name] if latency else None for name in ("p50", "p99", "max")),
+        noise.steal if noise else None,
+        noise.foreign_load if noise else None,
+    )

@@ -8,10 +8,7 @@ for each number of queues and each device.
 """
 
 import time
-from collections.abc import Mapping
 from typing import Any
-
-from pydantic import BaseModel
 
 from pydpdk_defer import _native
 from pydpdk_defer._frame_sizes import schedule
@@ -19,52 +16,10 @@ from pydpdk_defer._stats_text import who_copied
 from pydpdk_defer.datapath import Datapath
 from pydpdk_defer.evaluate._remote import keep_stdout_for_answers, serve
 from pydpdk_defer.evaluate.axes import Engine, Frames, Policy
+from pydpdk_defer.evaluate.setup import Setup, topology
 from pydpdk_defer.stats import Snapshot
-from pydpdk_defer.topology import Topology
 
-__all__ = ["Setup", "topology"]
-
-# Counts looks, not time: a copying thread that shares its CPU with the guest may be off it for milliseconds.
-_ATTEMPTS = 2**31
 _GUEST_SECONDS = 30.0
-
-
-class Setup(BaseModel):
-    """What does not change in an evaluation. `devices`: tables of a topology's `dma`; `core`: of the PMD thread."""
-
-    devices: Mapping[str, Mapping[str, Any]]
-    largest_frame: int
-    core: int
-    folder: str
-    memory_mb: int
-    hugepages: bool
-    pci: bool
-
-
-def topology(setup: Setup, queues: int, policy: Policy, device: str) -> Topology:
-    """The topology of points that differ in frames and burst alone; of the sockets' folder each has one."""
-    source, guest = f"src{queues}", f"vm{queues}-{device}"
-    kind, _, paced = policy.partition("+")
-    largest = setup.largest_frame
-    return Topology.from_dict(
-        {
-            "eal": {"memory_mb": setup.memory_mb, "hugepages": setup.hugepages, "pci": setup.pci},
-            "dma": setup.devices,
-            "port": {
-                source: {"kind": "generator", "frame_size": largest, "queues": queues},
-                guest: {
-                    "kind": "vhost",
-                    "socket": f"{setup.folder}/{guest}.sock",
-                    "queues": queues,
-                    "copy": "cpu",
-                    "dma": [device],
-                },
-            },
-            "pmd": [{"core": setup.core, "rxqs": [f"{source}:{qid}" for qid in range(queues)]}],
-            "deferral": {"policy": kind, "paced": bool(paced), "attempt_limit": _ATTEMPTS},
-            "forward": {"wires": [[source, guest]]},
-        }
-    )
 
 
 class _Bench:

@@ -5,6 +5,7 @@ python -m pydpdk_defer.evaluate._guest JSON     {"socket": ..., "queues": ..., "
 """
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ class _Guest:
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
         self._before: GuestStats | None = None
+        self._is_up = False
 
     def take(self) -> dict[str, Any]:
         """What came since the last call, once nothing comes any more."""
@@ -38,25 +40,33 @@ class _Guest:
         """Whether every byte is proved from now on."""
         self._guest.check_payload(on)
 
-    def ready(self) -> None:
-        """Answered once it is connected."""
+    def start(self) -> None:
+        """Connect; the first question."""
+        self._guest.start()
+        self._guest.check_payload(False)
+        self._is_up = True
 
     def receive(self) -> None:
         """A moment's work."""
-        self._guest.poll(_POLL_MS)
+        if self._is_up:
+            self._guest.poll(_POLL_MS)
+        else:
+            time.sleep(_POLL_MS / 1000)
 
 
 def main() -> None:
     [setting] = keep_stdout_for_answers()
     guest = Guest(**json.loads(setting), role="verify")
-    with guest:
-        serving = _Guest(guest)
+    serving = _Guest(guest)
+    try:
         answers: dict[str, Callable[..., Any]] = {
             "take": serving.take,
             "check_payload": serving.check_payload,
-            "ready": serving.ready,
+            "start": serving.start,
         }
         serve(answers, meanwhile=serving.receive)
+    finally:
+        guest.close()
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ from typing import Any, Self
 
 from pydpdk_defer.errors import VhostError
 from pydpdk_defer.evaluate import histograms, noise
-from pydpdk_defer.evaluate._datapath import Setup
 from pydpdk_defer.evaluate._remote import Child, ChildEndedError
 from pydpdk_defer.evaluate.axes import Engine, Point
+from pydpdk_defer.evaluate.setup import Setup
 
 __all__ = ["Bench"]
 
 _VERIFY_PPS = 20_000.0
 _VERIFY_SECONDS = 30.0
+_GUEST_SECONDS = 30.0
 _WRONG = ("corrupt", "reordered", "duplicates", "foreign")
 
 
@@ -162,10 +163,15 @@ class Bench:
         return taken
 
     def _start_guest(self, socket: str, queues: int) -> None:
-        setting = {"socket": socket, "queues": queues, "core": self._guest_core, **self._guest_settings}
+        setting = {
+            "socket": socket,
+            "queues": queues,
+            "core": self._guest_core,
+            "connect_timeout": _GUEST_SECONDS,
+            **self._guest_settings,
+        }
         self._guest = Child("pydpdk_defer.evaluate._guest", setting, self._logs / "guest.log")
-        self._guest.ask("ready")
-        self._guest.ask("check_payload", on=False)
+        self._guest.ask("start")
         self._running().ask("wait_for_guest")
         self._guest.ask("take")
 

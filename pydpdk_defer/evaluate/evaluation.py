@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from pydpdk_defer import eal
 from pydpdk_defer.evaluate import store
-from pydpdk_defer.evaluate._datapath import Setup
 from pydpdk_defer.evaluate.axes import Axes
 from pydpdk_defer.evaluate.bench import Bench
 from pydpdk_defer.evaluate.comparison import PointFigures, figures
 from pydpdk_defer.evaluate.placement import Placement, device_tables, devices_of, needs_pci, place
 from pydpdk_defer.evaluate.records import Header, Repetition
+from pydpdk_defer.evaluate.setup import Setup
 from pydpdk_defer.evaluate.sweep import Progress, Schedule, Sweep
 from pydpdk_defer.evaluate.verdict import Verdict, verdicts
 from pydpdk_defer.host import hugepages as host_hugepages

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an evaluation leaves: its folder, the report, comparisons and tables, on a fake measurer, without EAL."""
+
+import csv
+import json
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from fake_measurer import LATENCY_US, FakeMeasurer, cycles_of
+from markupsafe import escape
+
+from pydpdk_defer.cli import main
+from pydpdk_defer.errors import DeferError
+from pydpdk_defer.evaluate import store
+from pydpdk_defer.evaluate.axes import Axes, parse_sizes
+from pydpdk_defer.evaluate.evaluation import Evaluation, load
+from pydpdk_defer.evaluate.histograms import encode, merge, percentiles_us
+from pydpdk_defer.evaluate.records import Header, schema
+from pydpdk_defer.evaluate.summary import engine_figures
+from pydpdk_defer.evaluate.sweep import Schedule, Sweep
+
+AXES = Axes(frames=(*parse_sizes("64:4096:x2"), "imix"))
+
+
+def header(axes: Axes = AXES, identity: str = "e1") -> Header:
+    return Header(
+        id=identity,
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        command_line=("pydpdk-defer", "evaluate"),
+        axes=axes,
+        rounds=10,
+        slice_ms=100,
+        devices={"copier": {"origin": "software: dma_skeleton", "is_hardware": False, "modelled": False}},
+        cores={"pmd": 1, "guest": 0, "dma": 0},
+        shared_cores="guest and copies share CPU 0",
+        virtio="queue_size=1024",
+        host={"cpu": {"model": "a <CPU> & more"}, "dpdk_loaded": "22.11", "kernel": None},
+    )
+
+
+def evaluated(
+    folder: Path, *, factor: float = 1.0, axes: Axes = AXES, seed: int = 1, identity: str = "e1"
+) -> Evaluation:
+    measurer = FakeMeasurer(noise=0.02, seed=seed, cost=lambda engine, size: factor * cycles_of(engine, size))
+    with store.Recorder(folder, header(axes, identity)) as recorder:
+        Sweep(axes, Schedule(), measurer, recorder.keep, evaluation=identity).run()
+    return load(folder)
+
+
+# ---- the folder ----
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    found = evaluated(tmp_path / "e")
+    assert (len(found.repetitions), found.damaged) == (len(AXES.frames) * 3 * 14, ())
+    assert found.header.axes == AXES
+    assert found.verdicts[0].kind == "from"
+
+
+def test_damaged_lines_are_skipped_and_told(tmp_path: Path) -> None:
+    whole = evaluated(tmp_path)
+    path = tmp_path / store.RESULTS
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3][:50]
+    lines[5] = lines[5].replace('"engine":"', '"engine":"gp')
+    lines[7] = lines[7].replace('"e1"', '"another"')
+    path.write_text("\n".join(lines) + "\n" + '{"cut')
+    found = load(tmp_path)
+    assert len(found.repetitions) == len(whole.repetitions) - 3
+    assert len(found.damaged) == 4
+    assert f"{path}, line 4: " in found.damaged[0]
+    assert "line 6: engine: " in found.damaged[1]
+    assert "of another evaluation, 'another'" in found.damaged[2]
+    assert any("4 damaged lines" in warning for warning in found.warnings)
+
+
+def test_a_cut_line_does_not_damage_the_next(tmp_path: Path) -> None:
+    whole = evaluated(tmp_path)
+    path = tmp_path / store.RESULTS
+    path.write_bytes(path.read_bytes()[:-20])
+    with store.Recorder(tmp_path, whole.header, resume=True) as recorder:
+        recorder.keep(whole.repetitions[-1])
+    found = load(tmp_path)
+    assert len(found.repetitions) == len(whole.repetitions)
+    assert len(found.damaged) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (None, "holds no evaluation"),
+        ("{", "is damaged"),
+        ('{"schema_version": 2}', "is of schema version 2; this pydpdk-defer reads version 1"),
+        ('{"schema_version": 1}', "is damaged: id: Field required"),
+    ],
+)
+def test_folders_that_cannot_be_read(tmp_path: Path, text: str | None, named: str) -> None:
+    if text is not None:
+        (tmp_path / store.HEADER).write_text(text)
+    with pytest.raises(DeferError) as caught:
+        load(tmp_path)
+    assert named in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_an_evaluation_is_not_written_over(tmp_path: Path) -> None:
+    evaluated(tmp_path)
+    with pytest.raises(DeferError, match="holds an evaluation already"):
+        store.Recorder(tmp_path, header())
+
+
+def test_the_published_schema_is_that_of_the_models() -> None:
+    published = json.loads(files("pydpdk_defer.evaluate").joinpath("results.schema.json").read_text())
+    assert published == json.loads(json.dumps(schema()))
+
+
+# ---- figures ----
+
+
+def test_histograms_add_up_and_keep_three_digits() -> None:
+    one, other = encode([(1000, 10), (123_456, 1)]), encode([(1000, 5)])
+    assert merge([one, other, ""]).get_total_count() == 16
+    found = percentiles_us([one, other])
+    assert found is not None
+    assert found["p50"] == pytest.approx(1.0, rel=1e-3)
+    assert found["max"] == pytest.approx(123.456, rel=1e-3)
+    assert percentiles_us(["", ""]) is None
+    assert encode([]) == ""
+
+
+def test_figures_of_an_engine(tmp_path: Path) -> None:
+    found = evaluated(tmp_path)
+    of_1024 = next(f for f in found.figures if f.point.frames == 1024)
+    figures = engine_figures(of_1024, "dma")
+    assert figures["cycles_per_packet"]["value"] == pytest.approx(700, rel=0.05)
+    assert figures["cycles_by_part"]["submit"] == pytest.approx(700, rel=0.05)
+    assert figures["latency_us"]["p99"] == pytest.approx(LATENCY_US["dma"], rel=1e-2)
+    assert 0 < figures["idle_share"] < 1
+    assert figures["repetitions"] == {"full": 4, "paced": 10}
+
+
+def test_the_summary_and_its_json_say_the_same(tmp_path: Path) -> None:
+    found = evaluated(tmp_path)
+    text, data = str(found), found.to_dict()
+    assert data["verdicts"][0]["headline"] in text
+    assert "warning: guest and copies share CPU 0" in text
+    assert len(data["points"]) == len(AXES.frames)
+    assert json.loads(json.dumps(data)) == data
+
+
+# ---- report ----
+
+
+def test_the_report_is_one_file_that_needs_no_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = evaluated(tmp_path)
+    assert main(["report", str(tmp_path)]) == 0
+    html = (tmp_path / "report.html").read_text()
+    assert str(escape(found.verdicts[0].headline)) in html
+    assert "a &lt;CPU&gt; &amp; more" in html
+    assert html.count('class="plotly-graph-div"') == 4
+    assert "<script src=" not in html
+    assert '<link rel="stylesheet"' not in html
+    assert f"report: {tmp_path / 'report.html'}" in capsys.readouterr().out
+
+
+def test_a_report_of_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with store.Recorder(tmp_path, header()):
+        pass
+    assert main(["report", str(tmp_path)]) == 1
+    assert "holds no good repetition" in capsys.readouterr().err
+
+
+def test_exports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = evaluated(tmp_path)
+    targets = {"--csv": tmp_path / "it's.csv", "--parquet": tmp_path / "all.parquet"}
+    assert main(["report", str(tmp_path), *(str(part) for pair in targets.items() for part in pair)]) == 0
+    with targets["--csv"].open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(found.repetitions)
+    assert float(rows[0]["delivered_pps"]) == pytest.approx(found.repetitions[0].delivered_pps)
+    with duckdb.connect() as connection:
+        counted = connection.execute(f"SELECT count(*) FROM '{targets['--parquet']}'").fetchall()
+    assert counted == [(len(found.repetitions),)]
+    assert main(["report", str(tmp_path), "--csv", str(tmp_path / "all.txt")]) == 1
+    assert "must end in .csv or .parquet" in capsys.readouterr().err
+
+
+# ---- compare ----
+
+
+def compared(tmp_path: Path, capsys: pytest.CaptureFixture[str], factor: float, *arguments: str) -> tuple[int, Any]:
+    evaluated(tmp_path / "a", seed=1)
+    evaluated(tmp_path / "b", seed=2, factor=factor)
+    status = main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--json", "-", *arguments])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_a_regression_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, found = compared(tmp_path, capsys, 1.3)
+    assert status == 1
+    cycles = [change for change in found["changes"] if change["measure"] == "cycles/packet"]
+    assert len(cycles) == len(AXES.frames) * 3
+    assert all(change["outcome"] == "slower" for change in cycles)
+    ratios = [change for change in found["changes"] if change["measure"] == "dma/cpu cycles"]
+    assert [change["outcome"] for change in ratios].count("cannot be told") >= len(AXES.frames) - 1
+
+
+def test_what_stays_within_the_tolerance_does_not_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compared(tmp_path, capsys, 1.3, "--tolerance", "40")[0] == 0
+
+
+def test_what_got_faster_does_not_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, found = compared(tmp_path, capsys, 0.8)
+    assert status == 0
+    assert {change["outcome"] for change in found["changes"] if change["measure"] == "cycles/packet"} == {"faster"}
+
+
+def test_nothing_in_common(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluated(tmp_path / "a", axes=Axes(frames=(64,)))
+    evaluated(tmp_path / "b", axes=Axes(frames=(128,)))
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 1
+    assert "have no point in common" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# From a fresh clone to figures: sets up, then sends generated frames through a DMA device into a guest for 5 seconds.
+# From a fresh clone to figures: sets up, sends generated frames through a DMA device into a guest for 5 seconds, and
+# finds out from which frame size on DMA would pay here.
 # All devices are virtual: no NIC, no DMA engine, no hugepages and no root are needed.
 set -euo pipefail
 # shellcheck source=ci/lib.sh
@@ -77,4 +78,9 @@ fi
 echo
 [[ $run_status -eq 0 ]] || die "run failed with status $run_status"
 [[ $guest_status -eq 0 ]] || die "the guest failed with status $guest_status"
+evaluation=$root/build/evaluation-$(date +%Y%m%d-%H%M%S)
+say "pydpdk-defer evaluate --quick"
+"$command" evaluate --quick --out "$evaluation" || die "evaluate failed with status $?"
+
+echo
 say "all is well; next: README.md, examples/, .venv/bin/pydpdk-defer --help"

@@ -100,8 +100,8 @@ show_failure() {
 }
 
 build() {
-    local target=. strict=OFF requires
-    if $with_extras; then target='.[test,lint]'; fi
+    local target='.[report]' strict=OFF requires
+    if $with_extras; then target='.[report,test,lint]'; fi
     if $with_werror; then strict=ON; fi
     mkdir -p build
     : >"$log"

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydpdk_defer.cli._arguments import json_target, positive_count
-from pydpdk_defer.cli._common import print_error, stop_signals, write_json
+from pydpdk_defer.cli._common import needs_extra, print_error, stop_signals, write_json
+from pydpdk_defer.errors import DeferError
 from pydpdk_defer.evaluate import (
     QUICK,
     Axes,
@@ -152,14 +153,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(found: Evaluation, json_target: str | None) -> int:
+    measured = any(not repetition.failure for repetition in found.repetitions)
     if json_target != "-":
         print(f"{found}\n\nresults: {found.folder}", flush=True)
+        if measured:
+            print(f"report: {_write_report(found)}", flush=True)
     if json_target:
         write_json(json_target, found.to_dict())
     for fault in found.faults:
         print(f"error: {fault}", file=sys.stderr)
-    measured = any(not repetition.failure for repetition in found.repetitions)
     return 0 if measured and not found.faults else 1
+
+
+def _write_report(found: Evaluation) -> str:
+    try:
+        with needs_extra("report"):
+            from pydpdk_defer.evaluate import report
+    except DeferError as error:
+        return f"none, {error}"
+    path = found.folder / "report.html"
+    report.write(found, path)
+    return str(path)
 
 
 def _schedule(args: argparse.Namespace) -> Schedule:

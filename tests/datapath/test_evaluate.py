@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""An evaluation with everything real: datapath and guest processes, librte_vhost, dma_skeleton. What it finds is not
+asserted, but that it is whole, and what becomes of it when something dies."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from signal import SIGINT, SIGKILL
+from typing import Any
+
+import pytest
+from processes import HUGEPAGES, Process, wait_until
+
+from pydpdk_defer import evaluate as ev
+from pydpdk_defer.evaluate import store
+from pydpdk_defer.evaluate.axes import Point
+from pydpdk_defer.evaluate.bench import Bench
+from pydpdk_defer.evaluate.placement import device_tables, place
+from pydpdk_defer.evaluate.setup import Setup
+
+pytestmark = pytest.mark.timeout(300)
+
+SHORT = ("--quick", "--sizes", "64,1500", "--repeat", "5", "--hugepages", "yes" if HUGEPAGES else "no")
+POINT = Point(1500, 32, 1, "fifo", "copier")
+
+
+class Evaluate(Process):
+    """`pydpdk-defer evaluate`."""
+
+    def __init__(self, folder: Path, *arguments: str, name: str = "evaluate") -> None:
+        self.out = folder / "out"
+        command = [sys.executable, "-m", "pydpdk_defer", "evaluate", "--out", str(self.out), *arguments]
+        super().__init__(folder, name, command)
+
+    def children(self, module: str) -> list[int]:
+        """Pids of its processes that run this module."""
+        return [pid for pid in _pids() if _parent(pid) == self.popen.pid and module in _command(pid)]
+
+    def lines(self) -> int:
+        """Repetitions that are written."""
+        path = self.out / store.RESULTS
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def _pids() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - they come and go
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def bench(folder: Path) -> Iterator[Bench]:
+    placement = place({"copier": "dma_skeleton0"}, os.sched_getaffinity(0), may_share=True)
+    setup = Setup(
+        devices=device_tables({"copier": "dma_skeleton0"}, placement, None),
+        largest_frame=9000,
+        core=placement.pmd,
+        folder=str(folder),
+        memory_mb=512,
+        hugepages=HUGEPAGES,
+        pci=False,
+    )
+    guest = {"virtio": "queue_size=1024", "memory_mb": 256, "hugepages": HUGEPAGES}
+    with Bench(setup, placement.guest, guest, folder) as bench:
+        bench.prepare(POINT)
+        yield bench
+    assert bench.faults == []
+
+
+def test_an_evaluation_is_whole(folder: Path) -> None:
+    with Evaluate(folder, *SHORT, "--json", str(folder / "json")) as run:
+        assert run.finish() == 0, run.stderr
+    assert "points, 27 slices each: about" in run.stderr
+    found = ev.load(run.out)
+    assert len(found.repetitions) == 2 * 3 * (5 + 2)
+    assert [r.failure for r in found.repetitions if r.failure] == []
+    for repetition in found.repetitions:
+        cycles = repetition.cycles
+        assert cycles is not None
+        assert cycles.busy == cycles.receive + cycles.submit + cycles.complete + cycles.wasted + cycles.rest > 0
+        assert 0 < repetition.delivered <= repetition.sent
+        assert repetition.sent - repetition.delivered == sum(repetition.drops.values())
+        assert repetition.latency
+        engine = repetition.engine
+        mean = repetition.point.point().mean_bytes
+        if engine != "auto":
+            assert repetition.bytes_by_engine[engine] == repetition.delivered * mean
+        assert (repetition.offered_pps > 0) == (repetition.phase == "paced")
+    assert f"results: {run.out}" in run.stdout
+    assert (run.out / "report.html").exists()
+    data = json.loads((folder / "json").read_text())
+    assert data["faults"] == []
+    assert data["verdicts"][0]["headline"] in run.stdout
+    assert "software that plays a DMA engine" in run.stdout
+
+
+@pytest.mark.parametrize("module", ["_guest", "_datapath"])
+def test_a_process_that_dies_costs_a_repetition(folder: Path, module: str) -> None:
+    with Evaluate(folder, *SHORT) as run:
+        wait_until(lambda: run.lines() >= 3, "three repetitions")
+        [victim] = run.children(f"evaluate.{module}")
+        os.kill(victim, SIGKILL)
+        assert run.finish() == 0, run.stderr
+    found = ev.load(run.out)
+    failed = [repetition for repetition in found.repetitions if repetition.failure]
+    assert 0 <= len(failed) <= 2  # the dead may have been warming up
+    assert all(f"{module.strip('_')} process has ended" in repetition.failure for repetition in failed)
+    assert {r.point.frames for r in found.repetitions if not r.failure} == {64, 1500}
+    _remove_runtime_folder_of(victim)
+
+
+def _remove_runtime_folder_of(pid: int) -> None:
+    """A killed process cannot."""
+    import shutil
+
+    for folder in Path("/var/run/dpdk").glob(f"pydpdk_*_{pid}"):
+        shutil.rmtree(folder)
+
+
+def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(folder: Path) -> None:
+    with Evaluate(folder, *SHORT) as run:
+        wait_until(lambda: run.lines() >= 10, "ten repetitions")
+        assert run.finish(SIGINT) == 0, run.stderr
+    part = ev.load(run.out)
+    assert 10 <= len(part.repetitions) < 42
+    with Evaluate(folder, *SHORT, "--resume", name="resumed") as run:
+        assert run.finish() == 0, run.stderr
+    whole = ev.load(run.out)
+    assert whole.header == part.header
+    assert whole.repetitions[: len(part.repetitions)] == part.repetitions
+    rounds = {(r.point.frames, r.phase, r.engine, r.round) for r in whole.repetitions}
+    assert len(rounds) == 42
+    with Evaluate(folder, *SHORT, "--resume", "--sizes", "64", name="other") as run:
+        assert run.finish() == 2
+    assert "begun with other the axes" in run.stderr or "was begun with" in run.stderr
+
+
+def test_payload_that_is_not_what_it_should_be_is_found(bench: Bench) -> None:
+    """The verification itself: frames without the pattern are what a device that corrupts would leave."""
+    assert bench.verify(POINT, "dma", 500) == ""
+    assert bench.verify(POINT, "cpu", 500) == ""
+    guest = bench._guest
+    assert guest is not None
+    guest.ask("check_payload", on=True)
+    bench._slice(POINT, "cpu", 20_000, 0.05, pattern=False)
+    taken: dict[str, Any] = guest.ask("take")
+    assert taken["corrupt"] == taken["received"] > 0
+
+
+def test_queues_policies_and_devices_change_in_one_process(bench: Bench) -> None:
+    pid = bench._running().pid
+    for point in (Point(64, 8, 2, "fifo", "copier"), Point(64, 32, 2, "per_queue+paced", "copier")):
+        bench.prepare(point)
+        measured = bench.measure(point, "dma", 50_000, 0.2)
+        assert measured["delivered"] > 0
+        assert measured["bytes_by_engine"]["dma"] == measured["delivered"] * 64
+    assert bench._running().pid == pid
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("--sizes", "30"), 2, "30 is not a frame size: it must be from 60 to 16128"),
+        (("--sizes", ""), 2, "a frame size is missing"),
+        (("--engines", "dma"), 2, "an evaluation compares at least two"),
+        (("--resume",), 2, "--resume"),
+        (("--dma", "a=dma_skeleton0", "--dma", "a=dma_skeleton1"), 2, "two DMA devices are called a"),
+        (("--memory-mb", "900000"), 1, "eal.memory_mb"),
+        (("--dma", "0000:ff:1f.7"), 1, "0000:ff:1f.7"),
+        (("--model", "latency=2"), 2, "latency"),
+    ],
+)
+def test_what_cannot_be_is_said(folder: Path, arguments: tuple[str, ...], status: int, said: str) -> None:
+    with Evaluate(folder, "--quick", *arguments) as run:
+        assert run.finish() == status, run.stderr
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_cores_are_not_shared_unless_allowed(folder: Path) -> None:
+    cpus = sorted(os.sched_getaffinity(0))
+    for count, said in ((2, "go on with --allow-shared-cores"), (1, "an evaluation needs two CPUs")):
+        command = ["taskset", "-c", ",".join(map(str, cpus[:count])), sys.executable, "-m", "pydpdk_defer", "evaluate"]
+        with Process(folder, f"on{count}", [*command, "--sizes", "64", "--out", str(folder / "out")]) as run:
+            assert run.finish() == 1
+        assert said in run.stderr
+    assert not (folder / "out").exists()
+
+
+def test_a_killed_evaluation_leaves_no_process_behind(folder: Path) -> None:
+    with Evaluate(folder, *SHORT) as run:
+        wait_until(lambda: run.lines() >= 3, "three repetitions")
+        children = [*run.children("evaluate._guest"), *run.children("evaluate._datapath")]
+        run.signal(SIGKILL)
+        run.popen.wait()
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "its processes end", 30)
+    time.sleep(0.1)
+    assert ev.load(run.out).damaged == ()

@@ -23,7 +23,8 @@ class DmaModel(Section):
     """`[dma.NAME.model]`: what a DMA device shall be like, from slower to faulty.
 
     Copies are counted on each channel by itself, from 1, anew with every model. `latency_us`: from submit to
-    done, added to every copy. `bandwidth_gb_per_s`: 10^9 bytes per second of a channel, 0 for no limit.
+    done, added to every copy. `copy_cost_ns`: what each copy takes of the core that asks for it, beside the device's
+    own driver; that core is kept busy for so long. `bandwidth_gb_per_s`: 10^9 bytes per second of a channel, 0 for no limit.
     `lump_us`: completions appear only at multiples of it. `capacity`: copies outstanding on a channel, 0 for
     as many as the ring holds. `stall_at_copy`, `stall_ms`, `stall_repeat`: at that copy the channel stands
     still for so long; once, or again every so many copies. `full_at_copy`, `full_ms`, `full_repeat`: after
@@ -32,6 +33,7 @@ class DmaModel(Section):
     """
 
     latency_us: Micros = 0.0
+    copy_cost_ns: Annotated[float, number(0, "nanoseconds", 1_000_000)] = 0.0
     bandwidth_gb_per_s: Annotated[float, number(0, "10^9 bytes per second; 0: no limit", 1e6)] = 0.0
     lump_us: Micros = 0.0
     capacity: Annotated[int, whole(0, 32767, why="0: as many as the ring holds")] = 0
@@ -84,6 +86,8 @@ class DmaModel(Section):
             yield f"{self.bandwidth_gb_per_s:g} GB/s"
         if self.latency_us:
             yield f"{self.latency_us:g} us"
+        if self.copy_cost_ns:
+            yield f"{self.copy_cost_ns:g} ns of the core a copy"
         if self.lump_us:
             yield f"lumps of {self.lump_us:g} us"
         if self.capacity:

@@ -11,6 +11,7 @@ namespace {
 // By the names of the topology's keys.
 faults::ModelParameters parse_parameters(const py::dict& given) {
     return {.latency_us = given["latency_us"].cast<double>(),
+            .copy_cost_ns = given["copy_cost_ns"].cast<double>(),
             .bandwidth_gb_per_s = given["bandwidth_gb_per_s"].cast<double>(),
             .lump_us = given["lump_us"].cast<double>(),
             .capacity = given["capacity"].cast<std::uint32_t>(),

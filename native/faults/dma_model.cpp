@@ -134,6 +134,11 @@ int DmaModel::taken(ChannelModel& channel, int index, std::uint32_t length, bool
         return index;
     }
     channel.accept(static_cast<std::uint16_t>(index), length, fails);
+    if (channel.copy_cost() > 0) {
+        for (const std::uint64_t until = rte_rdtsc() + channel.copy_cost(); rte_rdtsc() < until;) {
+            rte_pause();
+        }
+    }
     if ((flags & RTE_DMA_OP_FLAG_SUBMIT) != 0) {
         channel.submit(rte_rdtsc());
     }

@@ -56,6 +56,8 @@ class ChannelModel {
     // ---- the channel's user ----
     // The next copy is to fail: its bytes must not be moved.
     [[nodiscard]] bool next_fails() const { return until_error_ == 1; }
+    // Cycles that each copy takes of the caller's core.
+    [[nodiscard]] std::uint64_t copy_cost() const { return model_.copy_cost; }
     // The device took a copy and gave it this number. `fails`: next_fails() said so, and it was heeded.
     void accept(std::uint16_t index, std::uint32_t length, bool fails);
     // Time runs for all that was accepted.

@@ -11,6 +11,7 @@ namespace faults {
 // set of parameters.
 struct ModelParameters {
     double latency_us = 0;
+    double copy_cost_ns = 0;       // what each copy takes of the core that asks for it, beside the device's own driver
     double bandwidth_gb_per_s = 0; // 10^9 bytes; 0: no limit
     double lump_us = 0;            // completions appear at multiples of it
     std::uint32_t capacity = 0;    // copies outstanding; 0: as the ring
@@ -28,6 +29,7 @@ struct ModelCycles {
     static constexpr std::uint64_t never = UINT64_MAX;
 
     std::uint64_t latency = 0;
+    std::uint64_t copy_cost = 0;
     double per_byte = 0;
     std::uint64_t lump = 0;
     std::uint32_t limit = 0; // copies outstanding
@@ -48,6 +50,7 @@ inline ModelCycles in_cycles(const ModelParameters& given, std::uint64_t clock_h
     const auto or_never = [](std::uint64_t copy) { return copy != 0 ? copy : ModelCycles::never; };
     ModelCycles model;
     model.latency = cycles(given.latency_us, 1e-6);
+    model.copy_cost = cycles(given.copy_cost_ns, 1e-9);
     model.per_byte = given.bandwidth_gb_per_s > 0 ? hz / (given.bandwidth_gb_per_s * 1e9) : 0;
     model.lump = cycles(given.lump_us, 1e-6);
     model.limit = given.capacity != 0 ? std::min(given.capacity, most) : most;

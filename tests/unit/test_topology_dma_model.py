@@ -103,6 +103,7 @@ def test_a_topology_with_a_model_is_written_and_read_back() -> None:
     [
         (DmaModel(), "neutral"),
         (DmaModel(latency_us=2, bandwidth_gb_per_s=30), "30 GB/s, 2 us"),
+        (DmaModel(copy_cost_ns=150), "150 ns of the core a copy"),
         (DmaModel(lump_us=10, capacity=64), "lumps of 10 us, 64 copies at most"),
         (DmaModel(stall_at_copy=9, stall_ms=20, stall_repeat=True), "stalls 20 ms every 9 copies"),
         (DmaModel(full_at_copy=9, full_ms=0.5), "full for 0.5 ms at copy 9"),

@@ -22,14 +22,14 @@ CopyNumber = Annotated[int, whole(0, _COPIES_MAX, why="0: never")]
 class DmaModel(Section):
     """`[dma.NAME.model]`: what a DMA device shall be like, from slower to faulty.
 
-    Copies are counted on each channel by itself, from 1, anew with every model. `latency_us`: from submit to
-    done, added to every copy. `copy_cost_ns`: what each copy takes of the core that asks for it, beside the device's
-    own driver; that core is kept busy for so long. `bandwidth_gb_per_s`: 10^9 bytes per second of a channel, 0 for no limit.
-    `lump_us`: completions appear only at multiples of it. `capacity`: copies outstanding on a channel, 0 for
-    as many as the ring holds. `stall_at_copy`, `stall_ms`, `stall_repeat`: at that copy the channel stands
-    still for so long; once, or again every so many copies. `full_at_copy`, `full_ms`, `full_repeat`: after
-    that copy the ring takes no more for so long. `hang_at_copy`: from that copy on nothing completes, until
-    the model is changed. `error_every`: every so many copies one fails, and its bytes do not arrive.
+    Copies are counted on each channel by itself, from 1, anew with every model. `latency_us`: from submit to done,
+    added to every copy. `copy_cost_ns`: what each copy takes of the core that asks for it, beside the device's own
+    driver; that core is kept busy for so long. `bandwidth_gb_per_s`: 10^9 bytes per second of a channel, 0 for no
+    limit. `lump_us`: completions appear only at multiples of it. `capacity`: copies outstanding on a channel, 0 for
+    as many as the ring holds. `stall_at_copy`, `stall_ms`, `stall_repeat`: at that copy the channel stands still
+    for so long; once, or again every so many copies. `full_at_copy`, `full_ms`, `full_repeat`: after that copy the
+    ring takes no more for so long. `hang_at_copy`: from that copy on nothing completes, until the model is changed.
+    `error_every`: every so many copies one fails, and its bytes do not arrive.
     """
 
     latency_us: Micros = 0.0

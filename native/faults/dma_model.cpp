@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <rte_cycles.h>
+#include <rte_pause.h>
 
 #include "dpdk/error.hpp"
 

@@ -22,7 +22,9 @@ from pydpdk_defer.stats import Snapshot
 _GUEST_SECONDS = 30.0
 
 
-class _Bench:
+class Bench:
+    """What the process does."""
+
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._datapath: Datapath | None = None
@@ -42,7 +44,7 @@ class _Bench:
 
     def devices(self) -> dict[str, dict[str, Any]]:
         """What each DMA device is."""
-        dma = self._running().snapshot().dma
+        dma = self.datapath.snapshot().dma
         return {
             name: {
                 "device": device.device,
@@ -56,13 +58,13 @@ class _Bench:
 
     def wait_for_guest(self) -> None:
         """Until the present guest is ready."""
-        self._running().wait_for_guest(self._ports[1], _GUEST_SECONDS)
+        self.datapath.wait_for_guest(self._ports[1], _GUEST_SECONDS)
 
     def slice(
         self, engine: Engine, frames: Frames, burst: int, rate_pps: float, seconds: float, packets: int, pattern: bool
     ) -> dict[str, Any]:
         """Send by this engine for so long, or so many packets; everything that was counted until all is finished."""
-        datapath = self._running()
+        datapath = self.datapath
         source, guest = self._ports
         generator = datapath._running().ports[source]
         assert isinstance(generator, _native.GeneratorPort)
@@ -87,7 +89,9 @@ class _Bench:
         datapath.stop()
         return datapath.snapshot().faults(stopped=True)
 
-    def _running(self) -> Datapath:
+    @property
+    def datapath(self) -> Datapath:
+        """The present one."""
         if self._datapath is None:
             raise ValueError("no datapath yet: use() first")
         return self._datapath
@@ -152,7 +156,7 @@ def _split(busy: int, processing: int, submit: int, complete: int, wasted: int, 
 def main() -> None:
     """Serve until the parent closes stdin."""
     [setting] = keep_stdout_for_answers()
-    bench = _Bench(Setup.model_validate_json(setting))
+    bench = Bench(Setup.model_validate_json(setting))
     try:
         serve(
             {

@@ -97,6 +97,14 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         action="store_true",
         help="under a minute: few sizes, short slices; shares cores where there are only two CPUs",
     )
+    parser.add_argument(
+        "--no-loss",
+        type=_checked(_percentage),
+        nargs="?",
+        const=0.0,
+        metavar="PERCENT",
+        help="also search the highest rate that loses no more than so many percent (default 0), by MLRsearch",
+    )
     parser.add_argument("--allow-shared-cores", action="store_true", help="go on where guest and software copies share")
     parser.add_argument("--virtio", default=Options.virtio, metavar="ARGS", help=f"guest's driver ({Options.virtio})")
     parser.add_argument(
@@ -117,6 +125,9 @@ def run(args: argparse.Namespace) -> int:
     if args.resume and args.out is None:
         print("error: --resume needs --out: the folder that holds a part of the evaluation", file=sys.stderr)
         return 2
+    if args.no_loss is not None:
+        with needs_extra("report"):
+            import MLRsearch  # noqa: F401 - said before the evaluation, not in its midst
     try:
         axes = Axes(
             frames=args.sizes or parse_sizes(_QUICK_SIZES if args.quick else _SIZES),
@@ -180,6 +191,8 @@ def _schedule(args: argparse.Namespace) -> Schedule:
     schedule = QUICK if args.quick else Schedule()
     if args.repeat is not None:
         schedule = replace(schedule, rounds=args.repeat)
+    if args.no_loss is not None:
+        schedule = replace(schedule, no_loss=args.no_loss)
     if args.slice_ms is not None:
         schedule = replace(schedule, slice_seconds=args.slice_ms / 1000)
     return schedule
@@ -195,6 +208,13 @@ def _checked(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parsed
+
+
+def _percentage(text: str) -> float:
+    value = float(text) if text.replace(".", "", 1).isdigit() else -1.0
+    if not 0 <= value < 100:
+        raise ValueError(f"{text!r} is not a percentage from 0 to less than 100")
+    return value / 100
 
 
 def _model(text: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ __all__ = ["SCHEMA_VERSION", "Cycles", "Header", "Noise", "PointRecord", "Repeti
 
 SCHEMA_VERSION = 1
 
-Phase = Literal["full", "paced"]
+Phase = Literal["full", "paced", "no_loss"]
 
 
 class _Model(BaseModel):
@@ -75,11 +75,12 @@ class Noise(_Model):
 class Repetition(_Model):
     """One slice: one engine at one point for some 100 ms. Rates in packets/s, times in seconds, sizes in bytes.
 
-    `phase`: "full" sends as fast as it goes, "paced" at `offered_pps`, the same for all engines of the point. `round`:
-    engines of one round belong together. `delivered` packets are what the guest counted. `moved_by`: who copied, in
-    words. `bytes_by_engine`: of those, how many. `latency` and `in_flight`: HdrHistograms in V2 form (base64), in ns;
-    one-way latency of each frame, and for each batch from submit to the check that brought its last packet back.
-    `failure`: why the slice gave no figures, else "".
+    `phase`: "full" sends as fast as it goes, "paced" at `offered_pps`, the same for all engines of the point,
+    "no_loss" at the highest rate that loses no more than it may. `round`: engines of one round belong together.
+    `delivered` packets are what the guest counted. `moved_by`: who copied, in words. `bytes_by_engine`: of those,
+    how many. `latency` and `in_flight`: HdrHistograms in V2 form (base64), in ns; one-way latency of each frame,
+    and for each batch from submit to the check that brought its last packet back. `failure`: why the slice gave no
+    figures, else "".
     """
 
     schema_version: Literal[1] = 1

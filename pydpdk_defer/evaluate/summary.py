@@ -16,7 +16,20 @@ from pydpdk_defer.evaluate.records import Phase, Repetition
 
 __all__ = ["PARTS", "as_dict", "engine_figures", "table_of", "text"]
 
-_HEAD = ("", "copy", "cycles/packet", "idle", "p50", "p99", "full load", "checks/item", "less cycles", "bytes moved by")
+_HEAD = (
+    "",
+    "copy",
+    "cycles/packet",
+    "idle",
+    "p50",
+    "p99",
+    "full load",
+    "no loss",
+    "checks/item",
+    "less cycles",
+    "bytes moved by",
+)
+PHASES: tuple[Phase, ...] = ("full", "paced", "no_loss")
 PARTS = ("receive", "submit", "complete", "wasted", "rest")
 
 
@@ -54,6 +67,7 @@ def _cells(figures: PointFigures, engine: Engine) -> tuple[str, ...]:
         "-" if known["idle_share"] is None else f"{100 * known['idle_share']:.0f} %",
         *(f"{latency[name]:.0f} us" if latency else "-" for name in ("p50", "p99")),
         rate(known["full_load_pps"] or 0, 1),
+        "-" if known["no_loss_pps"] is None else rate(known["no_loss_pps"], 1),
         "-" if known["checks_per_item"] is None else f"{known['checks_per_item']:.1f}",
         _won(figures, engine),
         known["moved_by"],
@@ -85,6 +99,7 @@ def engine_figures(figures: PointFigures, engine: Engine) -> dict[str, Any]:
         "cycles_by_part": {part: _per_packet(paced, part) for part in PARTS},
         "offered_pps": paced[0].offered_pps if paced else None,
         "delivered_pps": _median([r.delivered_pps for r in paced]),
+        "no_loss_pps": _median([r.offered_pps for r in figures.of("no_loss", engine)]),
         "full_load_pps": _median([r.delivered_pps for r in full]),
         "idle_share": _median([r.idle_share for r in paced if r.idle_share is not None]),
         "latency_us": percentiles_us(r.latency for r in paced),
@@ -92,7 +107,7 @@ def engine_figures(figures: PointFigures, engine: Engine) -> dict[str, Any]:
         "full_load_latency_us": percentiles_us(r.latency for r in full),
         "checks_per_item": _ratio(sum(r.checks for r in paced), sum(r.work_items for r in paced)),
         "engine_changes": sum(r.engine_changes for r in paced),
-        "drops": {phase: _drops(figures, phase, engine) for phase in ("full", "paced")},
+        "drops": {phase: _drops(figures, phase, engine) for phase in PHASES},
         "bytes_by_engine": {who: sum(r.bytes_by_engine.get(who, 0) for r in paced) for who in ("dma", "cpu")},
         "moved_by": known[-1].moved_by if known else "nobody",
         "repetitions": {"full": len(full), "paced": len(paced)},

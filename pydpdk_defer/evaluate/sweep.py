@@ -21,6 +21,7 @@ POINT_OVERHEAD_SECONDS = 0.3
 START_SECONDS = 5.0
 _OFFERED_SHARE = 0.5
 _VERIFIED_FRAMES = 2000
+_SEARCH_SLICES = 40  # about so many trials bring a search to its end
 
 
 class CorruptionError(DeferError):
@@ -47,7 +48,8 @@ class Measurer(Protocol):
 class Schedule:
     """How often and how long. `rounds` at the same rate, `full_rounds` as fast as it goes; in each every engine once.
 
-    `verify_every`: at every so many points of a device the payload is proved first.
+    `verify_every`: at every so many points of a device the payload is proved first. `no_loss`: also search the highest
+    rate that loses no more than this part, 0 for none; `None`: no search.
     """
 
     rounds: int = 10
@@ -55,6 +57,7 @@ class Schedule:
     warm_up_rounds: int = 2
     slice_seconds: float = 0.1
     verify_every: int = 4
+    no_loss: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("rounds", "full_rounds", "warm_up_rounds", "verify_every"):
@@ -62,10 +65,13 @@ class Schedule:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
         if not 0.01 <= self.slice_seconds <= 10:
             raise ValueError(f"a slice must last 10 ms to 10 s, not {self.slice_seconds * 1000:g} ms")
+        if self.no_loss is not None and not 0 <= self.no_loss < 1:
+            raise ValueError(f"no_loss must be from 0 to less than 1, not {self.no_loss:g}")
 
     def slices(self, engines: int) -> int:
         """Slices of one point."""
-        return engines * (self.rounds + self.full_rounds + 2 * self.warm_up_rounds)
+        search = 0 if self.no_loss is None else _SEARCH_SLICES
+        return engines * (self.rounds + self.full_rounds + 2 * self.warm_up_rounds + search)
 
     def seconds(self, points: int, engines: int) -> float:
         """An estimate of how long so many points take."""
@@ -126,7 +132,9 @@ class Sweep:
         return not self._until()
 
     def _is_whole(self, point: Point) -> bool:
-        wanted: tuple[tuple[Phase, int], ...] = (("full", self._schedule.full_rounds), ("paced", self._schedule.rounds))
+        wanted: list[tuple[Phase, int]] = [("full", self._schedule.full_rounds), ("paced", self._schedule.rounds)]
+        if self._schedule.no_loss is not None:
+            wanted.append(("no_loss", 1))
         return all(self._is_done(point, phase, number) for phase, rounds in wanted for number in range(rounds))
 
     def _is_done(self, point: Point, phase: Phase, number: int) -> bool:
@@ -155,6 +163,36 @@ class Sweep:
         rate = self._offered_rate(point)
         if rate > 0:
             self._rounds(point, "paced", rate, schedule.rounds)
+            if schedule.no_loss is not None:
+                self._no_loss(point, schedule.no_loss)
+
+    def _no_loss(self, point: Point, loss_ratio: float) -> None:
+        """For each engine the rate, and a slice at that rate."""
+        from pydpdk_defer.evaluate.no_loss import no_loss_rate
+
+        for engine in self._axes.engines:
+            if self._until() or self._is_measured(point, "no_loss", engine, 0):
+                continue
+            highest = max(self._rates(point, engine), default=0.0)
+            seconds = self._schedule.slice_seconds
+            try:
+                rate = no_loss_rate(
+                    self._measurer, point, engine, loss_ratio=loss_ratio, highest_pps=highest, seconds=seconds
+                )
+                measured = self._measurer.measure(point, engine, rate, seconds) if rate else {}
+            except DeferError as error:
+                self._fail(point, "no_loss", engine, 0, error)
+                self._recover()
+                continue
+            self._keep(self._repetition(point, "no_loss", engine, 0, offered_pps=rate, **measured))
+
+    def _rates(self, point: Point, engine: Engine) -> list[float]:
+        """What the engine delivered at full load, round by round."""
+        rounds = self._done.get((point, "full"), {}).values()
+        return [of_round[engine].delivered_pps for of_round in rounds if engine in of_round]
+
+    def _is_measured(self, point: Point, phase: Phase, engine: Engine, number: int) -> bool:
+        return engine in self._done.get((point, phase), {}).get(number, {})
 
     def _offered_rate(self, point: Point) -> float:
         """Half of what the slowest engine delivers at full load; that of the part which was measured before."""
@@ -163,11 +201,7 @@ class Sweep:
         ]
         if before:
             return before[0]
-        rounds = self._done.get((point, "full"), {}).values()
-        rates = [
-            [of_round[engine].delivered_pps for of_round in rounds if engine in of_round]
-            for engine in self._axes.engines
-        ]
+        rates = [self._rates(point, engine) for engine in self._axes.engines]
         return _OFFERED_SHARE * min(statistics.median(of_engine) if of_engine else 0.0 for of_engine in rates)
 
     def _rounds(self, point: Point, phase: Phase, rate_pps: float, rounds: int) -> None:

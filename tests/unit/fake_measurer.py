@@ -62,7 +62,7 @@ class FakeMeasurer:
         latency = [(LATENCY_US[engine] * 1000, delivered)]
         return {
             "seconds": seconds,
-            "sent": delivered,
+            "sent": round(rate_pps * seconds) if rate_pps else delivered,
             "delivered": delivered,
             "cycles": Cycles(
                 receive=0, submit=busy, complete=0, wasted=0, rest=0, busy=busy, passed=round(HZ * seconds)

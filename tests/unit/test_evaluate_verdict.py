@@ -4,11 +4,12 @@
 from typing import Any
 
 import pytest
-from fake_measurer import CROSSOVER, FakeMeasurer
+from fake_measurer import CROSSOVER, HZ, FakeMeasurer, cycles_of
 
-from pydpdk_defer.evaluate.axes import Axes, Engine, parse_sizes
+from pydpdk_defer.evaluate.axes import Axes, Engine, Point, parse_sizes
 from pydpdk_defer.evaluate.comparison import figures
 from pydpdk_defer.evaluate.intervals import crossing, crossing_interval, median_interval
+from pydpdk_defer.evaluate.no_loss import no_loss_rate
 from pydpdk_defer.evaluate.records import Repetition
 from pydpdk_defer.evaluate.sweep import CorruptionError, Schedule, Sweep
 from pydpdk_defer.evaluate.verdict import Verdict, verdicts
@@ -165,6 +166,32 @@ def test_it_ends_when_asked() -> None:
     measurer = FakeMeasurer()
     kept = sweep(measurer, until=lambda: measurer.slices >= 20)
     assert 0 < len(kept) <= 20
+
+
+@pytest.mark.parametrize(("engine", "frames"), [("cpu", 64), ("cpu", 9000), ("dma", 9000)])
+def test_the_rate_without_loss_is_what_the_engine_can(engine: Engine, frames: int) -> None:
+    found = no_loss_rate(
+        FakeMeasurer(),
+        Point(frames, 32, 1, "fifo", "copier"),
+        engine,
+        loss_ratio=0.0,
+        highest_pps=HZ / 200,
+        seconds=0.1,
+    )
+    # A hundredth of a trial's frames may be missing at its ends.
+    assert found == pytest.approx(HZ / cycles_of(engine, frames), rel=0.06)
+
+
+def test_a_search_is_written_down() -> None:
+    kept: list[Repetition] = []
+    schedule = Schedule(no_loss=0.0)
+    Sweep(Axes(frames=(1500,)), schedule, FakeMeasurer(), kept.append, evaluation="e").run()
+    found = {r.engine: r.offered_pps for r in kept if r.phase == "no_loss"}
+    assert found.keys() == {"cpu", "dma", "auto"}
+    assert found["cpu"] == pytest.approx(HZ / cycles_of("cpu", 1500), rel=0.06)
+    more: list[Repetition] = []
+    Sweep(Axes(frames=(1500,)), schedule, FakeMeasurer(), more.append, evaluation="e", done=kept).run()
+    assert more == []
 
 
 # ---- medians and crossings ----

@@ -12,7 +12,7 @@ dpdk_wanted='libdpdk >= 22.11'
 dpdk_packages=(libdpdk-dev dpdk dpdk-dev)
 python_packages=(python3 python3-dev python3-venv)
 build_packages=(g++ pkgconf cmake ninja-build libnuma-dev libpcap-dev git util-linux)
-test_packages=(tcpdump iproute2 procps libgtest-dev clang libclang-rt-dev)
+test_packages=(tcpdump iproute2 procps libgtest-dev clang libclang-rt-dev chromium)
 bench_packages=(libbenchmark-dev valgrind)
 
 # Progress goes to stderr: stdout belongs to the figures and the test reports.

@@ -127,8 +127,8 @@ def _laid_out(figure: go.Figure, what: str, family: Family) -> go.Figure:
 def _looks(figure: go.Figure) -> go.Figure:
     return figure.update_layout(
         template="plotly_white",
-        height=420,
-        margin={"l": 70, "r": 20, "t": 20, "b": 60},
-        legend={"orientation": "h", "y": 1.08},
+        height=460,
+        margin={"l": 70, "r": 20, "t": 20, "b": 110},
+        legend={"orientation": "h", "y": -0.2},
         font={"family": "system-ui, sans-serif", "size": 14},
     )

@@ -3,6 +3,8 @@
 
 import csv
 import json
+import shutil
+import subprocess
 import time
 from importlib.resources import files
 from pathlib import Path
@@ -165,6 +167,27 @@ def test_the_report_is_one_file_that_needs_no_network(tmp_path: Path, capsys: py
     assert "<script src=" not in html
     assert '<link rel="stylesheet"' not in html
     assert f"report: {tmp_path / 'report.html'}" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium to look at the report with")
+def test_a_browser_draws_the_report(tmp_path: Path) -> None:
+    evaluated(tmp_path)
+    assert main(["report", str(tmp_path)]) == 0
+    command = ["chromium", "--headless", "--disable-gpu", "--no-sandbox", "--virtual-time-budget=10000"]
+    command += [f"--user-data-dir={tmp_path}/profile", "--enable-logging=stderr", "--v=0"]
+    page = f"file://{tmp_path}/report.html"
+    drawn = subprocess.run([*command, "--dump-dom", page], capture_output=True, text=True, timeout=240, check=True)
+    assert "Uncaught" not in drawn.stderr
+    assert drawn.stdout.count('class="main-svg"') >= 4  # Plotly's script made them
+    assert drawn.stdout.count('class="bars"') + drawn.stdout.count("barlayer") > 0
+    picture = tmp_path / "report.png"
+    subprocess.run(
+        [*command, "--window-size=1100,3000", f"--screenshot={picture}", page],
+        capture_output=True,
+        timeout=240,
+        check=True,
+    )
+    assert picture.stat().st_size > 50_000  # an empty page has a tenth of that
 
 
 def test_a_report_of_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,11 @@
 """From which frame size on does DMA-offloaded vhost pay here?
 
 `evaluate` measures CPU copy against DMA in slices that take turns in one process; `load` reads an evaluation's folder.
+The package itself can be called: `pydpdk_defer.evaluate("64:9000:x2")` is `pydpdk_defer.evaluate.evaluate(...)`.
 """
+
+import sys
+from types import ModuleType
 
 from pydpdk_defer.evaluate.axes import Axes, Point, parse_engines, parse_numbers, parse_policies, parse_sizes
 from pydpdk_defer.evaluate.evaluation import QUICK, Evaluation, Options, evaluate, load
@@ -25,3 +29,10 @@ __all__ = [
     "parse_policies",
     "parse_sizes",
 ]
+
+
+class _Callable(ModuleType):
+    __call__ = staticmethod(evaluate)
+
+
+sys.modules[__name__].__class__ = _Callable

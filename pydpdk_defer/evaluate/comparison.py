@@ -10,7 +10,7 @@ from pydpdk_defer.evaluate.axes import Engine, Point
 from pydpdk_defer.evaluate.intervals import Interval, median_interval
 from pydpdk_defer.evaluate.records import Phase, Repetition
 
-__all__ = ["Comparison", "PointFigures", "Quantity", "Winner", "figures"]
+__all__ = ["Comparison", "PointFigures", "Quantity", "Winner", "families", "figures"]
 
 Quantity = Literal["cycles", "rate"]
 Winner = Literal["cpu", "dma", "auto", "no difference"]
@@ -92,3 +92,11 @@ def figures(repetitions: Iterable[Repetition]) -> list[PointFigures]:
     for repetition in repetitions:
         by_point.setdefault(repetition.point.point(), []).append(repetition)
     return [PointFigures(point, of_point) for point, of_point in by_point.items()]
+
+
+def families(points: Iterable[PointFigures]) -> list[list[PointFigures]]:
+    """Points that differ in frame size alone, together."""
+    by_family: dict[tuple[int, int, str, str], list[PointFigures]] = {}
+    for point in points:
+        by_family.setdefault(point.point.family, []).append(point)
+    return list(by_family.values())

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydpdk_defer import eal
 from pydpdk_defer.evaluate import store
-from pydpdk_defer.evaluate.axes import Axes
+from pydpdk_defer.evaluate.axes import Axes, parse_sizes
 from pydpdk_defer.evaluate.bench import Bench
-from pydpdk_defer.evaluate.comparison import PointFigures, figures
+from pydpdk_defer.evaluate.comparison import PointFigures, families, figures
 from pydpdk_defer.evaluate.placement import Placement, device_tables, devices_of, needs_pci, place
 from pydpdk_defer.evaluate.records import Header, Repetition
 from pydpdk_defer.evaluate.setup import Setup
@@ -23,6 +23,9 @@ from pydpdk_defer.evaluate.sweep import Progress, Schedule, Sweep
 from pydpdk_defer.evaluate.verdict import Verdict, verdicts
 from pydpdk_defer.host import hugepages as host_hugepages
 from pydpdk_defer.host.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 __all__ = ["QUICK", "Evaluation", "Options", "evaluate", "load"]
 
@@ -98,6 +101,18 @@ class Evaluation:
         if mhz and max(mhz) > min(mhz) * (1 + _MHZ_WARNING):
             yield f"the CPUs' frequency changed between {min(mhz):.0f} and {max(mhz):.0f} MHz"
 
+    def plots(self, family: int = 0) -> "dict[str, Figure]":
+        """Plotly figures by title, of the points that `verdicts[family]` is about; needs the extra "report"."""
+        from pydpdk_defer.evaluate.plots import CHARTS
+
+        return {title: plot(families(self.figures)[family]) for title, plot in CHARTS.items()}
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the verdicts and the table."""
+        from pydpdk_defer.evaluate.summary import as_html
+
+        return as_html(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Verdicts, warnings and every point's figures, for JSON."""
         from pydpdk_defer.evaluate.summary import as_dict
@@ -117,7 +132,7 @@ def load(folder: str | Path) -> Evaluation:
 
 
 def evaluate(
-    axes: Axes,
+    axes: Axes | str,
     *,
     schedule: Schedule | None = None,
     options: Options | None = None,
@@ -129,15 +144,17 @@ def evaluate(
 ) -> Evaluation:
     """Measure CPU copy against DMA at all points, in processes of their own, and say from which frame size on DMA pays.
 
-    Needs two CPUs, three with a software device. `axes.devices` are set by `options.dma`. `out`: the folder for the
-    results, by default a new one here, named by the time; `resume`: it holds a part of this evaluation, which goes on.
-    Ends early when `until()`, asked at each slice, is true; the results hold what was measured. Raises `DeferError`: a
-    host on which it cannot run, results that cannot be written, a device that corrupts (`CorruptionError`).
+    `axes`: what to measure; text is frame sizes, as "64:9000:x2,imix". Needs two CPUs, three with a software
+    device. `axes.devices` are set by `options.dma`. `out`: the folder for the results, by default a new one here,
+    named by the time; `resume`: it holds a part of this evaluation, which goes on. Ends early when `until()`, asked
+    at each slice, is true; the results hold what was measured. Raises `DeferError`: a host on which it cannot run,
+    results that cannot be written, a device that corrupts (`CorruptionError`).
     """
     options, schedule = options or Options(), schedule or Schedule()
+    axes = Axes(parse_sizes(axes)) if isinstance(axes, str) else axes
     devices = devices_of(options.dma)
-    placement = place(devices, eal.available_cpus(), may_share=options.allow_shared_cores)
     axes = replace(axes, devices=tuple(devices))
+    placement = place(devices, eal.available_cpus(), may_share=options.allow_shared_cores)
     tables = device_tables(devices, placement, options.model)
     folder = Path(out) if out is not None else Path(time.strftime("evaluation-%Y%m%d-%H%M%S"))
     before = store.load(folder) if resume else None

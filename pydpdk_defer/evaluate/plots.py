@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """An evaluation as Plotly figures: for the report, and for notebooks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,7 +10,7 @@ from pydpdk_defer.evaluate.axes import Engine
 from pydpdk_defer.evaluate.comparison import PointFigures
 from pydpdk_defer.evaluate.summary import PARTS, engine_figures
 
-__all__ = ["Family", "cycles", "latency", "parts", "throughput"]
+__all__ = ["CHARTS", "Family", "cycles", "latency", "parts", "throughput"]
 
 Family = Sequence[PointFigures]
 
@@ -132,3 +132,11 @@ def _looks(figure: go.Figure) -> go.Figure:
         legend={"orientation": "h", "y": -0.2},
         font={"family": "system-ui, sans-serif", "size": 14},
     )
+
+
+CHARTS: Mapping[str, Callable[[Family], go.Figure]] = {
+    "Cycles against frame size": cycles,
+    "Throughput against frame size": throughput,
+    "Latency": latency,
+    "Where the cycles go": parts,
+}

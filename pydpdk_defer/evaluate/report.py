@@ -11,18 +11,12 @@ from plotly.offline import get_plotlyjs
 
 from pydpdk_defer.errors import DeferError
 from pydpdk_defer.evaluate import plots
-from pydpdk_defer.evaluate.comparison import PointFigures
+from pydpdk_defer.evaluate.comparison import families
 from pydpdk_defer.evaluate.evaluation import Evaluation
 from pydpdk_defer.evaluate.summary import table_of
 
 __all__ = ["html", "write"]
 
-_CHARTS = {
-    "Cycles against frame size": plots.cycles,
-    "Throughput against frame size": plots.throughput,
-    "Latency": plots.latency,
-    "Where the cycles go": plots.parts,
-}
 _CONFIG = {"displaylogo": False, "responsive": True}
 
 
@@ -33,12 +27,9 @@ def html(evaluation: Evaluation) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pydpdk_defer.evaluate", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    families: dict[tuple[Any, ...], list[PointFigures]] = {}
-    for figures in evaluation.figures:
-        families.setdefault(figures.point.family, []).append(figures)
     sections = [
         {"verdict": verdict, "charts": list(_charts(family, number))}
-        for number, (verdict, family) in enumerate(zip(evaluation.verdicts, families.values(), strict=True))
+        for number, (verdict, family) in enumerate(zip(evaluation.verdicts, families(evaluation.figures), strict=True))
     ]
     return environment.get_template("report.html.j2").render(
         evaluation=evaluation,
@@ -61,7 +52,7 @@ def write(evaluation: Evaluation, path: Path) -> None:
 
 
 def _charts(family: plots.Family, number: int) -> Iterator[Mapping[str, str]]:
-    for at, (title, plot) in enumerate(_CHARTS.items()):
+    for at, (title, plot) in enumerate(plots.CHARTS.items()):
         figure = plot(family)
         drawn = figure.to_html(
             full_html=False, include_plotlyjs=False, config=_CONFIG, div_id=f"chart-{number}-{at}", default_width="100%"

@@ -4,17 +4,18 @@
 import statistics
 from collections.abc import Iterator
 from dataclasses import asdict
+from html import escape
 from typing import Any
 
 from pydpdk_defer._stats_text import rate, rows
 from pydpdk_defer.evaluate.axes import Engine
-from pydpdk_defer.evaluate.comparison import PointFigures
+from pydpdk_defer.evaluate.comparison import PointFigures, families
 from pydpdk_defer.evaluate.evaluation import Evaluation
 from pydpdk_defer.evaluate.histograms import percentiles_us
 from pydpdk_defer.evaluate.intervals import Interval
 from pydpdk_defer.evaluate.records import Phase, Repetition
 
-__all__ = ["PARTS", "as_dict", "engine_figures", "table_of", "text"]
+__all__ = ["PARTS", "as_dict", "as_html", "engine_figures", "table_of", "text"]
 
 _HEAD = (
     "",
@@ -47,12 +48,24 @@ def text(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
+def as_html(evaluation: Evaluation) -> str:
+    """The verdicts and the table, as a piece of HTML."""
+    head, *body = table_of(evaluation)
+    lines = [
+        f"<p><b>{escape(v.headline)}</b><br>{escape(v.at_full_load)}<br>{escape(v.worth)}</p>"
+        for v in evaluation.verdicts
+    ]
+    lines += ["<table><tr>", *(f"<th>{escape(cell)}</th>" for cell in head), "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body]
+    return "".join([*lines, "</table>"])
+
+
 def table_of(evaluation: Evaluation) -> list[tuple[str, ...]]:
     """A head, and a row for each engine at each point."""
-    families = {figures.point.family for figures in evaluation.figures}
+    one_family = len(families(evaluation.figures)) == 1
     table: list[tuple[str, ...]] = [_HEAD]
     for figures in evaluation.figures:
-        name = str(figures.point) if len(families) > 1 else str(figures.point).partition(",")[0]
+        name = str(figures.point).partition(",")[0] if one_family else str(figures.point)
         for engine in figures.engines:
             table.append((name if engine == figures.engines[0] else "", *_cells(figures, engine)))
     return table

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydpdk_defer.evaluate.axes import Engine, Policy
-from pydpdk_defer.evaluate.comparison import Comparison, PointFigures, Quantity
+from pydpdk_defer.evaluate.comparison import Comparison, PointFigures, Quantity, families
 from pydpdk_defer.evaluate.histograms import percentiles_us
 from pydpdk_defer.evaluate.intervals import Interval, crossing_interval
 
 __all__ = ["Kind", "Verdict", "verdicts"]
 
 Kind = Literal["from", "always", "between", "never", "cannot tell"]
-Family = tuple[int, int, Policy, str]
 
 _ROUNDS_MIN = 5
 _FALLBACK_SHARE = 0.01  # of a DMA slice's bytes, moved by the CPU
@@ -49,10 +48,7 @@ class Verdict:
 
 def verdicts(figures: Iterable[PointFigures], devices: Mapping[str, Mapping[str, Any]]) -> list[Verdict]:
     """One for each family of points. `devices`: what each is, as the header of an evaluation has them."""
-    families: dict[tuple[int, int, str, str], list[PointFigures]] = {}
-    for point in figures:
-        families.setdefault(point.point.family, []).append(point)
-    return [_verdict(points, devices.get(points[0].point.device, {})) for points in families.values()]
+    return [_verdict(points, devices.get(points[0].point.device, {})) for points in families(figures)]
 
 
 def _verdict(points: Sequence[PointFigures], device: Mapping[str, Any]) -> Verdict:

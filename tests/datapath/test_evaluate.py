@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from processes import HUGEPAGES, Process, wait_until
 
-from pydpdk_defer import evaluate as ev
 from pydpdk_defer.evaluate import store
 from pydpdk_defer.evaluate.axes import Point
 from pydpdk_defer.evaluate.bench import Bench
+from pydpdk_defer.evaluate.evaluation import load
 from pydpdk_defer.evaluate.placement import device_tables, place
 from pydpdk_defer.evaluate.setup import Setup
 
@@ -86,7 +86,7 @@ def test_an_evaluation_is_whole(folder: Path) -> None:
     with Evaluate(folder, *SHORT, "--json", str(folder / "json")) as run:
         assert run.finish() == 0, run.stderr
     assert "points, 27 slices each: about" in run.stderr
-    found = ev.load(run.out)
+    found = load(run.out)
     assert len(found.repetitions) == 2 * 3 * (5 + 2)
     assert [r.failure for r in found.repetitions if r.failure] == []
     for repetition in found.repetitions:
@@ -116,7 +116,7 @@ def test_a_process_that_dies_costs_a_repetition(folder: Path, module: str) -> No
         [victim] = run.children(f"evaluate.{module}")
         os.kill(victim, SIGKILL)
         assert run.finish() == 0, run.stderr
-    found = ev.load(run.out)
+    found = load(run.out)
     failed = [repetition for repetition in found.repetitions if repetition.failure]
     assert 0 <= len(failed) <= 2  # the dead may have been warming up
     assert all(f"{module.strip('_')} process has ended" in repetition.failure for repetition in failed)
@@ -136,11 +136,11 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(folder: Path) -> None
     with Evaluate(folder, *SHORT) as run:
         wait_until(lambda: run.lines() >= 10, "ten repetitions")
         assert run.finish(SIGINT) == 0, run.stderr
-    part = ev.load(run.out)
+    part = load(run.out)
     assert 10 <= len(part.repetitions) < 42
     with Evaluate(folder, *SHORT, "--resume", name="resumed") as run:
         assert run.finish() == 0, run.stderr
-    whole = ev.load(run.out)
+    whole = load(run.out)
     assert whole.header == part.header
     assert whole.repetitions[: len(part.repetitions)] == part.repetitions
     rounds = {(r.point.frames, r.phase, r.engine, r.round) for r in whole.repetitions}
@@ -210,4 +210,4 @@ def test_a_killed_evaluation_leaves_no_process_behind(folder: Path) -> None:
         run.popen.wait()
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "its processes end", 30)
     time.sleep(0.1)
-    assert ev.load(run.out).damaged == ()
+    assert load(run.out).damaged == ()

@@ -154,6 +154,28 @@ def test_the_summary_and_its_json_say_the_same(tmp_path: Path) -> None:
     assert json.loads(json.dumps(data)) == data
 
 
+def test_notebooks_get_a_table_and_plots(tmp_path: Path) -> None:
+    found = evaluated(tmp_path)
+    html = found._repr_html_()
+    assert html.count("<tr>") == 1 + 3 * len(AXES.frames)
+    assert "DMA pays from" in html
+    plots = found.plots()
+    assert list(plots) == [
+        "Cycles against frame size",
+        "Throughput against frame size",
+        "Latency",
+        "Where the cycles go",
+    ]
+    assert [trace.name for trace in plots["Cycles against frame size"].data] == ["cpu", "dma", "auto"]
+
+
+def test_the_package_can_be_called() -> None:
+    import pydpdk_defer as pd
+
+    with pytest.raises(ValueError, match="30 is not a frame size"):
+        pd.evaluate("30")
+
+
 # ---- report ----
 
 

@@ -28,7 +28,7 @@ from pydpdk_defer.evaluate.axes import BURSTS, QUEUES
 
 __all__ = ["add_parser", "run"]
 
-_SIZES, _QUICK_SIZES = "64:9000:x2,imix", "64,512,1500,4096"
+_SIZES, _QUICK_SIZES = "64:9000:x2,imix", "64,512,1500,4096,9000"
 _HUGEPAGES: dict[str, Any] = {"auto": "auto", "yes": True, "no": False}
 _Parsed = TypeVar("_Parsed")
 

@@ -34,8 +34,9 @@ class Bench:
         """Go over to these; returns the socket that a guest with so many queues is to connect to."""
         chosen = topology(self._setup, queues, policy, device)
         if self._datapath is None:
-            self._datapath = Datapath(chosen)
-            self._datapath.start()
+            datapath = Datapath(chosen)
+            datapath.start()
+            self._datapath = datapath
         else:
             self._datapath.change(chosen)
         source, guest = chosen.forward.wires[0]

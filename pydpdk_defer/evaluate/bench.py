@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pydpdk_defer.errors import VhostError
+from pydpdk_defer.errors import DeferError, VhostError
 from pydpdk_defer.evaluate import histograms, noise
 from pydpdk_defer.evaluate._remote import Child, ChildEndedError
 from pydpdk_defer.evaluate.axes import Engine, Point
@@ -52,7 +52,7 @@ class Bench:
         if datapath is not None:
             try:
                 self._faults += datapath.ask("stop")
-            except ChildEndedError as error:
+            except DeferError as error:
                 self._faults.append(error.strerror)
             self._end_guest()
             datapath.end()

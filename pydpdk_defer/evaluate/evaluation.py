@@ -32,7 +32,7 @@ __all__ = ["QUICK", "Evaluation", "Options", "evaluate", "load"]
 _STEAL_WARNING, _FOREIGN_WARNING, _MHZ_WARNING = 0.02, 0.1, 0.05
 _GUEST_MB = 384
 
-QUICK = Schedule(rounds=7, full_rounds=2, warm_up_rounds=1, slice_seconds=0.05, verify_every=100)
+QUICK = Schedule(rounds=12, full_rounds=3, warm_up_rounds=1, slice_seconds=0.05, verify_every=100)
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ def _notes(
         ("kernel", before.header.host.get("kernel"), after.header.host.get("kernel")),
         ("DMA devices", before.header.devices, after.header.devices),
         ("guest", before.header.virtio, after.header.virtio),
+        ("guest's buffers", before.header.data_room, after.header.data_room),
     ):
         if then != now:
             yield f"not the same {name}: {then}, then {now}"

@@ -39,13 +39,15 @@ QUICK = Schedule(rounds=12, full_rounds=3, warm_up_rounds=1, slice_seconds=0.05,
 class Options:
     """How to measure. `dma`: devices as "NAME=DEVICE" or "DEVICE", none: what the host has, else `dma_skeleton`.
 
-    `model`: keys of a `[dma.NAME.model]` table, laid over each device. `virtio`: arguments of the guest's driver.
+    `model`: keys of a `[dma.NAME.model]` table, laid over each device. `virtio`: arguments of the guest's driver, `data_room`:
+    bytes that one of its buffers holds: a longer frame is several copies.
     `allow_shared_cores`: go on where guest and software copies must share a CPU.
     """
 
     dma: tuple[str, ...] = ()
     model: Mapping[str, Any] | None = None
     virtio: str = "queue_size=1024"
+    data_room: int = 2048
     memory_mb: int = 768
     hugepages: bool | Literal["auto"] = "auto"
     allow_shared_cores: bool = False
@@ -172,7 +174,12 @@ def evaluate(
             hugepages=use_hugepages,
             pci=needs_pci(devices),
         )
-        guest = {"virtio": options.virtio, "memory_mb": _GUEST_MB, "hugepages": use_hugepages}
+        guest = {
+            "virtio": options.virtio,
+            "data_room": options.data_room,
+            "memory_mb": _GUEST_MB,
+            "hugepages": use_hugepages,
+        }
         with Bench(setup, placement.guest, guest, folder) as bench:
             bench.prepare(axes.points()[0])
             header = before.header if before else _header(axes, schedule, options, placement, bench, command_line)
@@ -204,6 +211,7 @@ def _header(
         cores=placement.cores,
         shared_cores=placement.shared,
         virtio=options.virtio,
+        data_room=options.data_room,
         host=fingerprint(),
     )
 

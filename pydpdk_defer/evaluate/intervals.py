@@ -85,7 +85,7 @@ def crossing_interval(ratios: Mapping[float, Sequence[float]]) -> Interval | Non
         crossing({size: float(of_size[number]) for size, of_size in medians.items()}) or largest
         for number in range(_RESAMPLES)
     ]
-    low, high = np.percentile(resampled, _percents(min(map(len, ratios.values()))))
+    low, high = map(float, np.percentile(resampled, _percents(min(map(len, ratios.values())))))
     wider = math.sqrt(2)
     return Interval(
         max(smallest, value * min(1.0, low / value) ** wider),

@@ -125,7 +125,8 @@ class Header(_Model):
     """What an evaluation is: `evaluation.json` of its folder. `axes`: as `Axes` has them. `host`: its fingerprint.
 
     `devices`: what each DMA device is. `cores`: CPU of "pmd", "guest" and "dma", where software copies. `shared_cores`:
-    who shares one, in words, or "". `virtio`: arguments of the guest's driver.
+    who shares one, in words, or "". `virtio`: arguments of the guest's driver; `data_room`: bytes that
+    one of its buffers holds.
     """
 
     schema_version: Literal[1] = 1
@@ -139,6 +140,7 @@ class Header(_Model):
     cores: Mapping[str, int]
     shared_cores: str
     virtio: str
+    data_room: PositiveInt
     host: Mapping[str, Any]
 
 

@@ -99,7 +99,10 @@ def _no_gain(largest: Comparison) -> str:
     ratio = largest.ratio
     if largest.winner == "cpu":
         return f"DMA pays nowhere; there it costs {_percent(ratio.value - 1)} more of the PMD's cycles than CPU copy"
-    return f"DMA pays nowhere; there no difference can be seen (ratio {ratio.low:.2f} to {ratio.high:.2f})"
+    return (
+        "DMA pays nowhere; there no difference can be told: the intervals of both overlap, that of their ratio is "
+        f"{ratio.low:.2f} to {ratio.high:.2f}"
+    )
 
 
 def _compared(by_size: Mapping[float, PointFigures], quantity: Quantity) -> dict[float, Comparison]:

@@ -211,3 +211,61 @@ def test_a_killed_evaluation_leaves_no_process_behind(folder: Path) -> None:
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "its processes end", 30)
     time.sleep(0.1)
     assert load(run.out).damaged == ()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_the_crossover_of_a_modelled_device_is_where_it_was_computed(folder: Path) -> None:
+    task = {
+        "sizes": "1024,2048,4096,6000,9000",
+        "cost_ns": 100,
+        "rounds": 12,
+        "folder": str(folder),
+        "hugepages": HUGEPAGES,
+    }
+    script = Path(__file__).with_name("modelled_crossover.py")
+    with Process(folder, "script", [sys.executable, str(script), json.dumps(task)]) as run:
+        assert run.popen.wait(500) == 0, run.stderr
+    report = json.loads(run.stdout.splitlines()[-1])
+    assert report["failures"] == report["faults"] == []
+    assert report["found"] is not None, report
+    assert report["found"][1] == pytest.approx(report["computed"], rel=0.1), report
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_an_engine_against_itself_makes_no_difference(folder: Path) -> None:
+    winners: list[str] = []
+    for engine in ("cpu", "dma"):
+        task = {
+            "engine": engine,
+            "sizes": "64:9000:x2,imix",
+            "rounds": 10,
+            "folder": str(folder),
+            "hugepages": HUGEPAGES,
+        }
+        script = Path(__file__).with_name("same_engine.py")
+        with Process(folder, engine, [sys.executable, str(script), json.dumps(task)]) as run:
+            assert run.popen.wait(400) == 0, run.stderr
+        report = json.loads(run.stdout.splitlines()[-1])
+        assert report["failures"] == report["faults"] == []
+        winners += report["winners"].values()
+    assert winners.count("no difference") / len(winners) >= 0.95, winners
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_two_evaluations_find_the_same_crossover(folder: Path) -> None:
+    """In nine of ten pairs each one's crossover is within the other's interval."""
+    arguments = ("--sizes", "1024,2048,4096,8000,12000,16000", "--data-room", "16384", "--engines", "cpu,dma")
+    found = []
+    for number in range(20):
+        place = folder / str(number)
+        place.mkdir()
+        with Evaluate(place, "--quick", *arguments) as run:
+            assert run.popen.wait(300) == 0, run.stderr
+        [verdict] = load(run.out).verdicts
+        found.append(verdict.crossover)
+    pairs = list(zip(found[::2], found[1::2], strict=True))
+    agreed = [one and other and one.holds(other.value) and other.holds(one.value) for one, other in pairs]
+    assert sum(map(bool, agreed)) >= 9, found

@@ -108,6 +108,13 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("--allow-shared-cores", action="store_true", help="go on where guest and software copies share")
     parser.add_argument("--virtio", default=Options.virtio, metavar="ARGS", help=f"guest's driver ({Options.virtio})")
     parser.add_argument(
+        "--data-room",
+        type=positive_count,
+        default=Options.data_room,
+        metavar="BYTES",
+        help="of a guest buffer, 1024 to 16384; longer frames take several copies (default 2048)",
+    )
+    parser.add_argument(
         "--memory-mb", type=positive_count, default=Options.memory_mb, metavar="N", help="of the datapath"
     )
     parser.add_argument("--hugepages", choices=tuple(_HUGEPAGES), default="auto", help="default: when enough are free")
@@ -141,6 +148,7 @@ def run(args: argparse.Namespace) -> int:
             dma=tuple(args.dma),
             model=args.model,
             virtio=args.virtio,
+            data_room=args.data_room,
             memory_mb=args.memory_mb,
             hugepages=_HUGEPAGES[args.hugepages],
             allow_shared_cores=args.allow_shared_cores or args.quick,

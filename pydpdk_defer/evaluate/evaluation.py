@@ -39,8 +39,8 @@ QUICK = Schedule(rounds=12, full_rounds=3, warm_up_rounds=1, slice_seconds=0.05,
 class Options:
     """How to measure. `dma`: devices as "NAME=DEVICE" or "DEVICE", none: what the host has, else `dma_skeleton`.
 
-    `model`: keys of a `[dma.NAME.model]` table, laid over each device. `virtio`: arguments of the guest's driver, `data_room`:
-    bytes that one of its buffers holds: a longer frame is several copies.
+    `model`: keys of a `[dma.NAME.model]` table, laid over each device. `virtio`: arguments of the guest's driver.
+    `data_room`: bytes that one of its buffers holds, 1024 to 16384; a longer frame is several copies.
     `allow_shared_cores`: go on where guest and software copies must share a CPU.
     """
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """An evaluation of a modelled device whose crossover can be computed; a process of its own, for test_evaluate.py.
 
-    python modelled_crossover.py JSON       {"sizes": "1024,...", "cost_ns": N, "rounds": N, "folder": ..., "hugepages": ...}
+    python modelled_crossover.py JSON       {"sizes": "1024,9000", "cost_ns": N, "rounds": N, "folder": ..., ...}
 
 The model makes each copy cost the PMD thread a known time. In the same rounds the device is also measured without that
-cost: where DMA so measured, plus the known cost, meets CPU copy, is where the verdict has to find the crossover. Guest buffers
-hold a whole frame, so that a packet is one copy. Prints a line of JSON.
+cost: where DMA so measured, plus the known cost, meets CPU copy, is where the verdict has to find the crossover. Guest
+buffers hold a whole frame, so that a packet is one copy. Prints a line of JSON.
 """
 
 import json
@@ -86,7 +86,7 @@ def main(task: dict[str, Any]) -> None:
             "core": placement.guest,
             "virtio": "queue_size=1024",
             "memory_mb": 384,
-            "data_room": 10240,
+            "data_room": 16384,
             "hugepages": task["hugepages"],
         }
         with Child("pydpdk_defer.evaluate._guest", guest, Path(folder, "guest.log")) as child:

@@ -3,7 +3,8 @@
 
     python same_engine.py JSON      {"engine": "cpu"|"dma", "sizes": ..., "rounds": N, "folder": ..., "hugepages": ...}
 
-What stands for both engines of the sweep is the same one: every difference that is found is wrong. Prints a line of JSON.
+What stands for both engines of the sweep is the same one: every difference that is found is wrong. Prints a line of
+JSON.
 """
 
 import json

@@ -217,7 +217,7 @@ def test_a_killed_evaluation_leaves_no_process_behind(folder: Path) -> None:
 @pytest.mark.timeout(600)
 def test_the_crossover_of_a_modelled_device_is_where_it_was_computed(folder: Path) -> None:
     task = {
-        "sizes": "1024,2048,4096,6000,9000",
+        "sizes": "2048,4096,8000,12000,16000",
         "cost_ns": 100,
         "rounds": 12,
         "folder": str(folder),

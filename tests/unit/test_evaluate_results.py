@@ -40,6 +40,7 @@ def header(axes: Axes = AXES, identity: str = "e1") -> Header:
         cores={"pmd": 1, "guest": 0, "dma": 0},
         shared_cores="guest and copies share CPU 0",
         virtio="queue_size=1024",
+        data_room=2048,
         host={"cpu": {"model": "a <CPU> & more"}, "dpdk_loaded": "22.11", "kernel": None},
     )
 

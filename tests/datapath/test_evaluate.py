@@ -109,6 +109,7 @@ def test_an_evaluation_is_whole(folder: Path) -> None:
     assert "software that plays a DMA engine" in run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["_guest", "_datapath"])
 def test_a_process_that_dies_costs_a_repetition(folder: Path, module: str) -> None:
     with Evaluate(folder, *SHORT) as run:
@@ -132,6 +133,7 @@ def _remove_runtime_folder_of(pid: int) -> None:
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(folder: Path) -> None:
     with Evaluate(folder, *SHORT) as run:
         wait_until(lambda: run.lines() >= 10, "ten repetitions")
@@ -202,6 +204,7 @@ def test_cores_are_not_shared_unless_allowed(folder: Path) -> None:
     assert not (folder / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_leaves_no_process_behind(folder: Path) -> None:
     with Evaluate(folder, *SHORT) as run:
         wait_until(lambda: run.lines() >= 3, "three repetitions")

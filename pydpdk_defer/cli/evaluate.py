@@ -25,6 +25,7 @@ from pydpdk_defer.evaluate import (
     parse_sizes,
 )
 from pydpdk_defer.evaluate.axes import BURSTS, QUEUES
+from pydpdk_defer.evaluate.recommend import recommended_toml
 
 __all__ = ["add_parser", "run"]
 
@@ -176,7 +177,8 @@ def _report(found: Evaluation, json_target: str | None) -> int:
     if json_target != "-":
         print(f"{found}\n\nresults: {found.folder}", flush=True)
         if measured:
-            print(f"report: {_write_report(found)}", flush=True)
+            print(f"report: {_write_report(found)}")
+            print(f"recommended topology: {_write_topology(found)}", flush=True)
     if json_target:
         write_json(json_target, found.to_dict())
     for fault in found.faults:
@@ -192,6 +194,12 @@ def _write_report(found: Evaluation) -> str:
         return f"none, {error}"
     path = found.folder / "report.html"
     report.write(found, path)
+    return str(path)
+
+
+def _write_topology(found: Evaluation) -> str:
+    path = found.folder / "recommended.toml"
+    path.write_text(recommended_toml(found))
     return str(path)
 
 

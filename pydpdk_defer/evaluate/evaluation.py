@@ -182,7 +182,9 @@ def evaluate(
         }
         with Bench(setup, placement.guest, guest, folder) as bench:
             bench.prepare(axes.points()[0])
-            header = before.header if before else _header(axes, schedule, options, placement, bench, command_line)
+            header = (
+                before.header if before else _header(axes, schedule, options, placement, tables, bench, command_line)
+            )
             with store.Recorder(folder, header, resume=resume) as recorder:
                 Sweep(
                     axes,
@@ -198,7 +200,13 @@ def evaluate(
 
 
 def _header(
-    axes: Axes, schedule: Schedule, options: Options, placement: Placement, bench: Bench, command_line: Sequence[str]
+    axes: Axes,
+    schedule: Schedule,
+    options: Options,
+    placement: Placement,
+    tables: Mapping[str, Any],
+    bench: Bench,
+    command_line: Sequence[str],
 ) -> Header:
     return Header(
         id=secrets.token_hex(8),
@@ -207,7 +215,10 @@ def _header(
         axes=axes,
         rounds=schedule.rounds,
         slice_ms=round(schedule.slice_seconds * 1000),
-        devices=bench.devices(),
+        devices={
+            name: {**device, "table": tables[name], "on_pci": needs_pci({name: device["device"]})}
+            for name, device in bench.devices().items()
+        },
         cores=placement.cores,
         shared_cores=placement.shared,
         virtio=options.virtio,

@@ -82,6 +82,14 @@ def bench(folder: Path) -> Iterator[Bench]:
     assert bench.faults == []
 
 
+def _run_for_a_moment(folder: Path, topology: Path) -> None:
+    text = topology.read_text().replace("/tmp/vm0.sock", str(folder / "vm0.sock"))
+    topology.write_text(text)
+    command = [sys.executable, "-m", "pydpdk_defer", "run", str(topology), "--duration", "0.5", "--quiet"]
+    with Process(folder, "run", command) as run:
+        assert run.finish() == 0, run.stderr
+
+
 def test_an_evaluation_is_whole(folder: Path) -> None:
     with Evaluate(folder, *SHORT, "--json", str(folder / "json")) as run:
         assert run.finish() == 0, run.stderr
@@ -103,6 +111,7 @@ def test_an_evaluation_is_whole(folder: Path) -> None:
         assert (repetition.offered_pps > 0) == (repetition.phase == "paced")
     assert f"results: {run.out}" in run.stdout
     assert (run.out / "report.html").exists()
+    _run_for_a_moment(folder, run.out / "recommended.toml")
     data = json.loads((folder / "json").read_text())
     assert data["faults"] == []
     assert data["verdicts"][0]["headline"] in run.stdout

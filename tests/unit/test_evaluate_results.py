@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from markupsafe import escape
 from pydpdk_defer.cli import main
 from pydpdk_defer.errors import DeferError
 from pydpdk_defer.evaluate import store
-from pydpdk_defer.evaluate.axes import Axes, parse_sizes
+from pydpdk_defer.evaluate.axes import Axes, Engine, Point, parse_sizes
 from pydpdk_defer.evaluate.evaluation import Evaluation, load
 from pydpdk_defer.evaluate.histograms import encode, merge, percentiles_us
+from pydpdk_defer.evaluate.recommend import recommended, recommended_toml
 from pydpdk_defer.evaluate.records import Header, schema
 from pydpdk_defer.evaluate.summary import engine_figures
 from pydpdk_defer.evaluate.sweep import Schedule, Sweep
+from pydpdk_defer.topology import Topology, VhostPort
 
 AXES = Axes(frames=(*parse_sizes("64:4096:x2"), "imix"))
 
@@ -36,7 +39,15 @@ def header(axes: Axes = AXES, identity: str = "e1") -> Header:
         axes=axes,
         rounds=10,
         slice_ms=100,
-        devices={"copier": {"origin": "software: dma_skeleton", "is_hardware": False, "modelled": False}},
+        devices={
+            "copier": {
+                "origin": "software: dma_skeleton",
+                "is_hardware": False,
+                "modelled": False,
+                "on_pci": False,
+                "table": {"device": "dma_skeleton0,lcore=0", "ring_size": 4096},
+            }
+        },
         cores={"pmd": 1, "guest": 0, "dma": 0},
         shared_cores="guest and copies share CPU 0",
         virtio="queue_size=1024",
@@ -175,6 +186,53 @@ def test_the_package_can_be_called() -> None:
 
     with pytest.raises(ValueError, match="30 is not a frame size"):
         pd.evaluate("30")
+
+
+# ---- what to make of it ----
+
+
+def test_a_topology_is_recommended(tmp_path: Path) -> None:
+    found = evaluated(tmp_path)
+    topology = Topology.loads(recommended_toml(found))
+    vhost = topology.port["vm0"]
+    assert isinstance(vhost, VhostPort)
+    crossover = found.verdicts[0].crossover
+    assert crossover is not None
+    assert (vhost.copy_, vhost.dma_min_bytes, vhost.dma) == ("auto", round(crossover.value), ("copier",))
+    assert topology.dma["copier"].device == "dma_skeleton0,lcore=0"
+    assert topology.pmd[0].core == 1
+    assert recommended_toml(found).startswith("# Recommended by an evaluation of ")
+    assert f"# {found.verdicts[0].headline}" in recommended_toml(found)
+
+
+def test_large_batches_are_gathered_where_dma_needs_them(tmp_path: Path) -> None:
+    axes = Axes(frames=(256, 1024, 4096), bursts=(1, 32), policies=("fifo", "fifo+paced"), engines=("cpu", "dma"))
+
+    class ByBatch(FakeMeasurer):
+        """DMA is dear in small batches, and paced checks make it cheaper."""
+
+        def measure(self, point: Point, engine: Engine, rate_pps: float, seconds: float) -> Mapping[str, Any]:
+            dear = 3.0 if point.burst == 1 else 1.0
+            paced = 0.8 if point.policy == "fifo+paced" else 1.0
+            self._cost = lambda e, size: cycles_of(e, size) * (dear * paced if e == "dma" else 1.0)
+            return super().measure(point, engine, rate_pps, seconds)
+
+    with store.Recorder(tmp_path, header(axes)) as recorder:
+        Sweep(axes, Schedule(), ByBatch(noise=0.01), recorder.keep, evaluation="e1").run()
+    topology, reasons = recommended(load(tmp_path))
+    assert (topology.deferral.policy, topology.deferral.paced) == ("fifo", True)
+    assert topology.pmd[0].tx_flush_interval_us == 50
+    assert any("of 4 combinations the cheapest for the PMD thread: burst 32" in reason for reason in reasons)
+
+
+def test_where_dma_never_pays_the_cpu_is_recommended(tmp_path: Path) -> None:
+    with store.Recorder(tmp_path, header()) as recorder:
+        measurer = FakeMeasurer(cost=lambda engine, size: 300 if engine == "cpu" else 600, noise=0.01)
+        Sweep(AXES, Schedule(), measurer, recorder.keep, evaluation="e1").run()
+    topology, _ = recommended(load(tmp_path))
+    vhost = topology.port["vm0"]
+    assert isinstance(vhost, VhostPort)
+    assert (vhost.copy_, vhost.dma, topology.dma) == ("cpu", (), {})
 
 
 # ---- report ----

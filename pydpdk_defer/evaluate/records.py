@@ -124,9 +124,9 @@ class Repetition(_Model):
 class Header(_Model):
     """What an evaluation is: `evaluation.json` of its folder. `axes`: as `Axes` has them. `host`: its fingerprint.
 
-    `devices`: what each DMA device is, with its `table` in a topology. `cores`: CPU of "pmd", "guest" and "dma", where software copies. `shared_cores`:
-    who shares one, in words, or "". `virtio`: arguments of the guest's driver; `data_room`: bytes that
-    one of its buffers holds.
+    `devices`: what each DMA device is, with its `table` in a topology. `cores`: CPU of "pmd", "guest" and "dma",
+    where software copies. `shared_cores`: who shares one, in words, or "". `virtio`: arguments of the guest's
+    driver; `data_room`: bytes that one of its buffers holds.
     """
 
     schema_version: Literal[1] = 1

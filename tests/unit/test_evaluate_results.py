@@ -129,7 +129,8 @@ def test_an_evaluation_is_not_written_over(tmp_path: Path) -> None:
 
 def test_the_published_schema_is_that_of_the_models() -> None:
     published = json.loads(files("pydpdk_defer.evaluate").joinpath("results.schema.json").read_text())
-    assert published == json.loads(json.dumps(schema()))
+    anew = "import json, pydpdk_defer.evaluate.records as r; print(json.dumps(r.schema(), indent=2))"
+    assert published == json.loads(json.dumps(schema())), f"write it anew: python -P -c '{anew}'"
 
 
 # ---- figures ----

@@ -42,14 +42,13 @@ def rows(cells_by_row: Sequence[Sequence[str]]) -> Iterable[str]:
         yield "  " + "  ".join(cells).rstrip()
 
 
-def who_copied(port: "PortCounters", snapshot: "Snapshot") -> str:
-    """Who moved a port's bytes, in words: "DMA (software: dma_skeleton, modelled: 30 GB/s, 2 us)"."""
+def who_copied(port: "PortCounters", devices: Iterable["Dma"]) -> str:
+    """Who of these moved a port's bytes, in words: "DMA (software: dma_skeleton, modelled: 30 GB/s, 2 us)"."""
     dma = sum(txq.bytes_by_engine["dma"] for txq in port.txqs)
     cpu = sum(txq.bytes_by_engine["cpu"] for txq in port.txqs)
-    devices = {device.origin for device in snapshot.dma.values()}
     engines = []
     if dma:
-        engines.append(f"DMA ({'; '.join(sorted(devices))})")
+        engines.append(f"DMA ({'; '.join(sorted({device.origin for device in devices}))})")
     if cpu:
         engines.append("CPU")
     return " and ".join(engines) or "nobody"
@@ -101,7 +100,7 @@ def table(snapshot: "Snapshot") -> str:
     vhost = [(name, port) for name, port in snapshot.ports.items() if port.kind == "vhost"]
     if vhost:
         lines += ["", "Bytes moved by"]
-        lines += [f"  {name}: {who_copied(port, snapshot)}" for name, port in vhost]
+        lines += [f"  {name}: {who_copied(port, snapshot.dma.values())}" for name, port in vhost]
     failed = [f"  {name}: {port.guest_failures}" for name, port in vhost if port.guest_failures]
     lines += ["", "Connections that were no guests, or sent what was refused", *failed] if failed else []
     lines += ["", "Mempools"]

@@ -157,6 +157,7 @@ void register_guest(py::module_& m) {
         .def(
             "check_payload", [](Guest& self, bool on) { verifier_of(self).check_payload(on); }, py::arg("on"))
         .def("take_latency", &take_latency)
+        .def_property_readonly("last_arrival", &Guest::last_arrival)
         .def("totals", &totals)
         .def("stats", &stats)
         .def_property_readonly("link_up", &Guest::link_up);

@@ -111,11 +111,16 @@ void register_generator(py::module_& m) {
         .def("set_sinks", &GeneratorPort::set_sinks, py::arg("count"))
         .def(
             "set_shape",
-            [](GeneratorPort& self, Sizes frame_sizes, double rate_pps, std::uint16_t burst, bool pattern) {
-                self.set_shape(
-                    {.frame_sizes = std::move(frame_sizes), .rate_pps = rate_pps, .burst = burst, .pattern = pattern});
+            [](GeneratorPort& self, Sizes frame_sizes, double rate_pps, std::uint16_t burst, std::uint16_t batch,
+               bool pattern) {
+                self.set_shape({.frame_sizes = std::move(frame_sizes),
+                                .rate_pps = rate_pps,
+                                .burst = burst,
+                                .batch = batch,
+                                .pattern = pattern});
             },
-            py::kw_only(), py::arg("frame_sizes"), py::arg("rate_pps"), py::arg("burst"), py::arg("pattern"))
+            py::kw_only(), py::arg("frame_sizes"), py::arg("rate_pps"), py::arg("burst"),
+            py::arg("batch") = datapath::max_batch, py::arg("pattern"))
         .def("start_traffic", &GeneratorPort::start_traffic, py::arg("packets"))
         .def("stop_traffic", &GeneratorPort::stop_traffic)
         .def_property_readonly("finished", &GeneratorPort::finished);

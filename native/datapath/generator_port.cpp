@@ -56,8 +56,9 @@ void GeneratorPort::set_shape(const Shape& shape) {
                                         std::to_string(pool_->data_room_bytes()));
         }
     }
-    if (shape.burst < 1 || shape.burst > max_batch || !(shape.rate_pps >= 0)) {
-        throw std::invalid_argument("generator " + name() + ": burst is 1 to 32, rate_pps 0 or more");
+    if (shape.burst < 1 || shape.burst > shape.batch || shape.batch > max_batch || !(shape.rate_pps >= 0)) {
+        throw std::invalid_argument("generator " + name() +
+                                    ": burst is 1 to 32, batch no less and at most 32, rate_pps 0 or more");
     }
     shape_ = shape;
 }
@@ -150,7 +151,8 @@ std::uint16_t GeneratorPort::receive(std::uint16_t qid, rte_mbuf** packets, std:
     if (traffic == nullptr) {
         return 0;
     }
-    count = static_cast<std::uint16_t>(std::min<std::uint64_t>(count, traffic->end_sequence - source.sequence));
+    count = static_cast<std::uint16_t>(
+        std::min<std::uint64_t>({count, traffic->shape.batch, traffic->end_sequence - source.sequence}));
     if (source.pacer.limited()) {
         count = source.pacer.take(now, count, std::min(count, traffic->shape.burst));
         source.stats.rate_missed = source.pacer.missed();

@@ -30,7 +30,8 @@ class GeneratorPort final : public Port {
     struct Shape {
         std::vector<std::uint16_t> frame_sizes; // taken in turn, without FCS
         double rate_pps = 0;                    // of all queues together; 0: as fast as it goes
-        std::uint16_t burst = 1;                // a paced queue waits until so many frames are due; a batch at most
+        std::uint16_t burst = 1;                // a paced queue waits until so many frames are due
+        std::uint16_t batch = max_batch;        // frames of one poll at most
         bool pattern = true;                    // a payload that the guest can prove
     };
 

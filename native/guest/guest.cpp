@@ -160,6 +160,7 @@ void Guest::take(std::uint16_t qid, rte_mbuf** packets, std::uint16_t count) {
     }
     if (verifier_ != nullptr) {
         const std::uint64_t now = rte_rdtsc();
+        last_arrival_ = now;
         for (std::uint16_t i = 0; i < count; ++i) {
             rte_prefetch0(rte_pktmbuf_mtod(packets[i], const void*));
         }

@@ -72,6 +72,8 @@ class Guest {
     // Null unless the role is verify.
     [[nodiscard]] const Verifier* verifier() const { return verifier_.get(); }
     [[nodiscard]] Verifier* verifier() { return verifier_.get(); }
+    // TSC when the verifier got its last frames; 0: none yet.
+    [[nodiscard]] std::uint64_t last_arrival() const { return last_arrival_; }
     [[nodiscard]] int pcap_error() const { return pcap_error_; }
     // Mbufs that did not come back when the device was closed: 0, or DPDK or this class lost some.
     [[nodiscard]] unsigned mbufs_missing() const { return mbufs_missing_; }
@@ -94,6 +96,7 @@ class Guest {
     std::uint64_t features_ = 0;
     unsigned mbufs_missing_ = 0;
     int pcap_error_ = 0;
+    std::uint64_t last_arrival_ = 0;
     Totals counters_;
     datapath::Published<Totals> published_;
     std::atomic<bool> link_up_{false};

@@ -9,8 +9,9 @@ import sys
 from types import ModuleType
 
 from pydpdk_defer.evaluate.axes import Axes, Point, parse_engines, parse_numbers, parse_policies, parse_sizes
-from pydpdk_defer.evaluate.evaluation import QUICK, Evaluation, Options, evaluate, load
-from pydpdk_defer.evaluate.sweep import CorruptionError, Schedule
+from pydpdk_defer.evaluate.evaluation import Evaluation, Options, evaluate, load
+from pydpdk_defer.evaluate.schedule import QUICK, Schedule
+from pydpdk_defer.evaluate.sweep import CorruptionError
 from pydpdk_defer.evaluate.verdict import Verdict
 
 __all__ = [

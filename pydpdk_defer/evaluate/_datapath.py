@@ -29,6 +29,7 @@ class Bench:
         self._setup = setup
         self._datapath: Datapath | None = None
         self._ports = ("", "")
+        self._device = ""
 
     def use(self, queues: int, policy: Policy, device: str) -> str:
         """Go over to these; returns the socket that a guest with so many queues is to connect to."""
@@ -40,7 +41,7 @@ class Bench:
         else:
             self._datapath.change(chosen)
         source, guest = chosen.forward.wires[0]
-        self._ports = source, guest
+        self._ports, self._device = (source, guest), device
         return f"{self._setup.folder}/{guest}.sock"
 
     def devices(self) -> dict[str, dict[str, Any]]:
@@ -69,18 +70,20 @@ class Bench:
         source, guest = self._ports
         generator = datapath._running().ports[source]
         assert isinstance(generator, _native.GeneratorPort)
-        generator.set_shape(frame_sizes=schedule(frames), rate_pps=rate_pps, burst=burst, pattern=pattern)
+        generator.set_shape(frame_sizes=schedule(frames), rate_pps=rate_pps, burst=burst, batch=burst, pattern=pattern)
         datapath.set_copy(guest, engine)
         before = datapath.snapshot()
         start = time.monotonic()
+        start_tsc = _native.tsc()
         generator.start_traffic(packets)
         end = start + seconds
         while (left := end - time.monotonic()) > 0 and not (packets and generator.finished):
-            time.sleep(min(left, 0.01) if packets else left)
+            time.sleep(min(left, 0.002) if packets else left)
         generator.stop_traffic()
         lasted = time.monotonic() - start
         datapath.settle()
-        return _counted(datapath.snapshot() - before, guest, lasted)
+        counted = _counted(datapath.snapshot() - before, guest, self._device, lasted)
+        return {**counted, "start_tsc": start_tsc, "tsc_hz": _native.tsc_hz()}
 
     def stop(self) -> list[str]:
         """Take everything down; returns what contradicts itself then."""
@@ -98,7 +101,7 @@ class Bench:
         return self._datapath
 
 
-def _counted(grown: Snapshot, guest: str, seconds: float) -> dict[str, Any]:
+def _counted(grown: Snapshot, guest: str, device: str, seconds: float) -> dict[str, Any]:
     txqs = grown.ports[guest].txqs
     in_flight: dict[int, int] = {}
     drops: dict[str, int] = {}
@@ -113,6 +116,7 @@ def _counted(grown: Snapshot, guest: str, seconds: float) -> dict[str, Any]:
         "seconds": seconds,
         "sent": pmd.rx_packets,
         "completed": sum(txq.completed for txq in txqs),
+        "in_flight_left": sum(txq.in_flight for txq in txqs),
         "given_up": sum(txq.given_up for txq in txqs),
         "cycles": _split(
             busy=pmd.busy_cycles,
@@ -127,16 +131,16 @@ def _counted(grown: Snapshot, guest: str, seconds: float) -> dict[str, Any]:
         "engine_changes": sum(txq.engine_changes for txq in txqs),
         "drops": {reason: count for reason, count in drops.items() if count},
         "bytes_by_engine": {engine: sum(txq.bytes_by_engine[engine] for txq in txqs) for engine in ("dma", "cpu")},
-        "moved_by": who_copied(grown.ports[guest], grown),
+        "moved_by": who_copied(grown.ports[guest], [grown.dma[device]]),
         "in_flight": sorted(in_flight.items()),
-        "longest_stall_us": pmd.longest_stall_us,
     }
 
 
 def _split(busy: int, processing: int, submit: int, complete: int, wasted: int, passed: int) -> dict[str, int]:
-    """Parts of the busy cycles that add up to them. Of `wasted` what does not fit in was idle time.
+    """Parts of the busy cycles that add up to them.
 
-    `processing` are polls that brought packets and their sends, those in vain included.
+    `processing` are polls that brought packets and their sends, those in vain included. Checks in vain are counted in
+    idle turns of the loop too: as `wasted` goes at most what the other parts leave, and then nothing is left as `rest`.
     """
     receive = min(max(processing - submit, 0), busy)
     submit = min(submit, busy - receive)

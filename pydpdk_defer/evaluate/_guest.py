@@ -13,6 +13,7 @@ from pydpdk_defer.evaluate._remote import keep_stdout_for_answers, serve
 from pydpdk_defer.guest import Guest, GuestStats
 
 _POLL_MS = 2
+_LONG_POLL_MS = 10  # between two of them Python has its say, which frames wait for
 _QUIET_POLLS = 3
 
 
@@ -34,7 +35,12 @@ class _Guest:
             name: getattr(now, name) - (getattr(before, name) if before else 0) for name in counters
         }
         latency = self._guest.take_latency()
-        return {**taken, "latency": sorted(latency.counts.items()), "link_up": self._guest.link_up}
+        return {
+            **taken,
+            "latency": sorted(latency.counts.items()),
+            "last_arrival": self._guest.last_arrival,
+            "link_up": self._guest.link_up,
+        }
 
     def check_payload(self, on: bool) -> None:
         """Whether every byte is proved from now on."""
@@ -49,7 +55,7 @@ class _Guest:
     def receive(self) -> None:
         """A moment's work."""
         if self._is_up:
-            self._guest.poll(_POLL_MS)
+            self._guest.poll(_LONG_POLL_MS)
         else:
             time.sleep(_POLL_MS / 1000)
 

@@ -3,11 +3,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from errno import EINVAL
 from typing import Any, Literal
 
 from pydpdk_defer._stats_text import rows
-from pydpdk_defer.errors import DeferError
+from pydpdk_defer.evaluate.comparison import ROUNDS_MIN
 from pydpdk_defer.evaluate.evaluation import Evaluation
 from pydpdk_defer.evaluate.intervals import Interval, median_interval
 from pydpdk_defer.evaluate.tables import connect
@@ -28,6 +27,7 @@ _VALUES: Mapping[Measure, str] = {
     "packets/s at full load": "delivered_pps",
     "p99 latency": "latency_p99_us",
 }
+_RATIO: Measure = "dma/cpu cycles"
 _KEY = "frames, burst, queues, policy, device"
 _RATIOS = f"""
     SELECT side, {_KEY}, 'dma/cpu' AS engine, list(dma.cycles_per_packet / cpu.cycles_per_packet) AS found
@@ -64,17 +64,23 @@ class Changes:
 
     changes: tuple[Change, ...]
     tolerance: float
+    absolute: bool
     notes: tuple[str, ...]
 
     @property
     def regressions(self) -> tuple[Change, ...]:
-        """What got slower by more than the tolerance."""
-        return tuple(c for c in self.changes if c.outcome == "slower" and abs(c.change) > self.tolerance)
+        """What got slower by more than the tolerance; of measures in absolute figures only if these are to count."""
+        return tuple(
+            c
+            for c in self.changes
+            if c.outcome == "slower" and abs(c.change) > self.tolerance and (self.absolute or c.measure == _RATIO)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "tolerance": self.tolerance,
+            "absolute": self.absolute,
             "notes": list(self.notes),
             "changes": [asdict(change) for change in self.changes],
             "regressions": len(self.regressions),
@@ -96,11 +102,11 @@ class Changes:
         return "\n".join([*(f"note: {note}" for note in self.notes), *rows(table), f"{total}: {verdict}"])
 
 
-def compare(before: Evaluation, after: Evaluation, tolerance: float = 0.1) -> Changes:
-    """What changed at the points that both have. `DeferError` when there are none.
+def compare(before: Evaluation, after: Evaluation, tolerance: float = 0.1, *, absolute: bool = False) -> Changes:
+    """What changed at the points that both have. `ValueError` when there are none.
 
-    Cycles, rates and latencies of two processes differ on a shared machine for no reason that either knows; the ratio
-    of DMA to CPU does so least.
+    Cycles, rates and latencies of two processes differ on a shared machine for no reason that either knows. So what
+    counts as a regression is the ratio of DMA to CPU cycles; with `absolute` everything does, for a host of one's own.
     """
     with connect(before=before, after=after) as connection:
         found: dict[tuple[Any, ...], dict[str, list[float]]] = {}
@@ -113,17 +119,16 @@ def compare(before: Evaluation, after: Evaluation, tolerance: float = 0.1) -> Ch
             for side, *key, values in connection.execute(query).fetchall():
                 found.setdefault((*key, measure), {})[side] = values
         for side, *key, values in connection.execute(_RATIOS).fetchall():
-            found.setdefault((*key, "dma/cpu cycles"), {})[side] = values
+            found.setdefault((*key, _RATIO), {})[side] = values
     changes = tuple(
         sorted(_changes(found), key=lambda c: (c.burst, c.queues, c.policy, c.device, _place(c.frames), c.engine))
     )
     if not changes:
-        raise DeferError(
-            f"{before.folder} and {after.folder} have no point in common that was measured",
-            EINVAL,
-            "compare evaluations of the same axes",
+        raise ValueError(
+            f"{before.folder} and {after.folder} have no point in common that was measured; "
+            "compare evaluations of the same axes"
         )
-    return Changes(changes, tolerance, tuple(_notes(before, after, found)))
+    return Changes(changes, tolerance, absolute, tuple(_notes(before, after, found)))
 
 
 def _changes(found: Mapping[tuple[Any, ...], Mapping[str, list[float]]]) -> Iterator[Change]:
@@ -133,7 +138,7 @@ def _changes(found: Mapping[tuple[Any, ...], Mapping[str, list[float]]]) -> Iter
             change = after.value / before.value - 1
             less_is_better = _MEASURES[measure][1] if measure in _MEASURES else True
             outcome: Outcome = "cannot be told"
-            if not before.overlaps(after):
+            if min(map(len, sides.values())) >= ROUNDS_MIN and not before.overlaps(after):
                 outcome = "faster" if (change < 0) == less_is_better else "slower"
             frames, burst, queues, policy, device, engine = point
             yield Change(frames, burst, queues, policy, device, engine, measure, before, after, change, outcome)

@@ -10,10 +10,11 @@ from pydpdk_defer.evaluate.axes import Engine, Point
 from pydpdk_defer.evaluate.intervals import Interval, median_interval
 from pydpdk_defer.evaluate.records import Phase, Repetition
 
-__all__ = ["Comparison", "PointFigures", "Quantity", "Winner", "families", "figures"]
+__all__ = ["ROUNDS_MIN", "Comparison", "PointFigures", "Quantity", "Winner", "families", "figures"]
 
 Quantity = Literal["cycles", "rate"]
 Winner = Literal["cpu", "dma", "auto", "no difference"]
+ROUNDS_MIN = 5  # of fewer values no interval can be told
 _PHASE: Mapping[Quantity, Phase] = {"cycles": "paced", "rate": "full"}
 
 
@@ -22,7 +23,7 @@ class Comparison:
     """`one` against `other`: the ratio of what they needed or delivered, round by round.
 
     `ratio`: one / other, of cycles per packet at the same offered rate, or of packets/s at full load. `winner`: "no
-    difference" where the ratio's interval holds 1, or the intervals of both engines overlap.
+    difference" where the ratio's interval holds 1, the intervals of both engines overlap, or rounds are fewer than 5.
     """
 
     quantity: Quantity
@@ -39,12 +40,17 @@ class PointFigures:
     def __init__(self, point: Point, repetitions: Iterable[Repetition]) -> None:
         self.point = point
         self._by_engine: dict[tuple[Phase, Engine], dict[int, Repetition]] = defaultdict(dict)
-        self.failed = 0
+        self.failures: list[str] = []
         for repetition in repetitions:
             if repetition.failure:
-                self.failed += 1
+                self.failures.append(repetition.failure)
             else:
                 self._by_engine[repetition.phase, repetition.engine][repetition.round] = repetition
+
+    @property
+    def failed(self) -> int:
+        """Repetitions that gave no figures."""
+        return len(self.failures)
 
     def of(self, phase: Phase, engine: Engine) -> Sequence[Repetition]:
         """In the order of the rounds."""
@@ -69,7 +75,7 @@ class PointFigures:
             return None
         ratio = median_interval(ratios)
         winner: Winner = "no difference"
-        if not ratio.holds(1) and not mine.overlaps(its):
+        if len(ratios) >= ROUNDS_MIN and not ratio.holds(1) and not mine.overlaps(its):
             winner = one if (ratio.value < 1) == (quantity == "cycles") else other
         return Comparison(quantity, one, other, ratio, ratios, winner)
 

@@ -18,8 +18,9 @@ from pydpdk_defer.evaluate.bench import Bench
 from pydpdk_defer.evaluate.comparison import PointFigures, families, figures
 from pydpdk_defer.evaluate.placement import Placement, device_tables, devices_of, needs_pci, place
 from pydpdk_defer.evaluate.records import Header, Repetition
+from pydpdk_defer.evaluate.schedule import Schedule
 from pydpdk_defer.evaluate.setup import Setup
-from pydpdk_defer.evaluate.sweep import Progress, Schedule, Sweep
+from pydpdk_defer.evaluate.sweep import Progress, Sweep
 from pydpdk_defer.evaluate.verdict import Verdict, verdicts
 from pydpdk_defer.host import hugepages as host_hugepages
 from pydpdk_defer.host.fingerprint import fingerprint
@@ -27,12 +28,11 @@ from pydpdk_defer.host.fingerprint import fingerprint
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["QUICK", "Evaluation", "Options", "evaluate", "load"]
+__all__ = ["Evaluation", "Options", "evaluate", "load"]
 
 _STEAL_WARNING, _FOREIGN_WARNING, _MHZ_WARNING = 0.02, 0.1, 0.05
+_BEHIND = 0.95  # of the frames that were due
 _GUEST_MB = 384
-
-QUICK = Schedule(rounds=12, full_rounds=3, warm_up_rounds=1, slice_seconds=0.05, verify_every=100)
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,17 @@ class Evaluation:
     def _warnings(self) -> Iterator[str]:
         if self.header.shared_cores:
             yield self.header.shared_cores
+        measured, wanted = len(self.figures), len(self.header.axes.points())
+        if measured < wanted:
+            yield f"only {measured} of {wanted} points were measured: the evaluation was ended before"
         failed = [repetition for repetition in self.repetitions if repetition.failure]
         if failed:
             yield f"{len(failed)} of {len(self.repetitions)} repetitions failed, the last one: {failed[-1].failure}"
         if self.damaged:
             yield f"{len(self.damaged)} damaged lines of {store.RESULTS} were skipped, the first one: {self.damaged[0]}"
+        behind = [r for r in self.repetitions if r.phase == "paced" and r.sent < _BEHIND * r.offered_pps * r.seconds]
+        if behind:
+            yield f"in {len(behind)} repetitions the PMD thread could not send at the common rate"
         noises = [repetition.noise for repetition in self.repetitions if repetition.noise]
         if not noises:
             return
@@ -160,8 +166,6 @@ def evaluate(
     tables = device_tables(devices, placement, options.model)
     folder = Path(out) if out is not None else Path(time.strftime("evaluation-%Y%m%d-%H%M%S"))
     before = store.load(folder) if resume else None
-    if before is not None:
-        _check_same(before.header, axes, schedule)
     use_hugepages = host_hugepages.choose(options.hugepages, options.memory_mb + _GUEST_MB)
     with tempfile.TemporaryDirectory(prefix="pd-") as sockets:
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +184,7 @@ def evaluate(
             "memory_mb": _GUEST_MB,
             "hugepages": use_hugepages,
         }
-        with Bench(setup, placement.guest, guest, folder) as bench:
+        with Bench(setup, placement.cores, guest, folder) as bench:
             bench.prepare(axes.points()[0])
             header = (
                 before.header if before else _header(axes, schedule, options, placement, tables, bench, command_line)
@@ -213,8 +217,7 @@ def _header(
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         command_line=tuple(command_line),
         axes=axes,
-        rounds=schedule.rounds,
-        slice_ms=round(schedule.slice_seconds * 1000),
+        schedule=schedule,
         devices={
             name: {**device, "table": tables[name], "on_pci": needs_pci({name: device["device"]})}
             for name, device in bench.devices().items()
@@ -227,12 +230,9 @@ def _header(
     )
 
 
-def _check_same(header: Header, axes: Axes, schedule: Schedule) -> None:
-    slice_ms = round(schedule.slice_seconds * 1000)
-    for name, then, now in (
-        ("the axes", header.axes, axes),
-        ("rounds", header.rounds, schedule.rounds),
-        ("milliseconds of a slice", header.slice_ms, slice_ms),
-    ):
-        if then != now:
-            raise ValueError(f"the evaluation to resume was begun with other {name}: {then}, not {now}")
+def _check_same(then: Header, now: Header) -> None:
+    for name in ("axes", "schedule", "devices", "cores", "virtio", "data_room", "host"):
+        if getattr(then, name) != getattr(now, name):
+            raise ValueError(
+                f"the evaluation to resume was begun with other {name}: {getattr(then, name)}, not {getattr(now, name)}"
+            )

@@ -3,6 +3,7 @@
 
 import os
 import re
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +20,18 @@ _CPUS = "sys/devices/system/cpu"
 
 @dataclass(frozen=True)
 class Look:
-    """Seconds since boot that the CPUs were busy, that was stolen, and that our own processes used."""
+    """At a time: seconds since boot that the CPUs were busy, that was stolen, and that our own processes used."""
 
+    at: float
     busy: float
     steal: float
     ours: float
     mhz: tuple[float, float] | None
     throttled: int
 
-    def until(self, later: "Look", seconds: float) -> Noise:
-        """What happened from this look to a later one, in a slice of so many seconds."""
+    def until(self, later: "Look") -> Noise:
+        """What happened from this look to a later one."""
+        seconds = later.at - self.at
         foreign = (later.busy - self.busy) - (later.ours - self.ours)
         both = [mhz for look in (self, later) if look.mhz for mhz in look.mhz]
         return Noise(
@@ -47,7 +50,9 @@ def look(cpus: Collection[int], pids: Iterable[int], root: Path = Path("/")) -> 
             busy += sum(ticks[kind] for kind in _BUSY)
             steal += ticks[_STEAL]
     ours = sum(_ticks_of(root / "proc" / str(pid)) for pid in pids)
-    return Look(busy / _TICKS, steal / _TICKS, ours / _TICKS, _mhz(root, cpus), _throttled(root, cpus))
+    return Look(
+        time.monotonic(), busy / _TICKS, steal / _TICKS, ours / _TICKS, _mhz(root, cpus), _throttled(root, cpus)
+    )
 
 
 def _cpu_ticks(root: Path) -> Iterable[tuple[int, list[int]]]:

@@ -7,9 +7,11 @@ Both are frozen pydantic models. Their JSON schema is `results.schema.json` in t
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
 
+from pydpdk_defer.evaluate import histograms
 from pydpdk_defer.evaluate.axes import Axes, Engine, Point, Policy
+from pydpdk_defer.evaluate.schedule import Schedule
 
 __all__ = ["SCHEMA_VERSION", "Cycles", "Header", "Noise", "PointRecord", "Repetition", "schema"]
 
@@ -77,10 +79,10 @@ class Repetition(_Model):
 
     `phase`: "full" sends as fast as it goes, "paced" at `offered_pps`, the same for all engines of the point,
     "no_loss" at the highest rate that loses no more than it may. `round`: engines of one round belong together.
-    `delivered` packets are what the guest counted. `moved_by`: who copied, in words. `bytes_by_engine`: of those,
-    how many. `latency` and `in_flight`: HdrHistograms in V2 form (base64), in ns; one-way latency of each frame,
-    and for each batch from submit to the check that brought its last packet back. `failure`: why the slice gave no
-    figures, else "".
+    `seconds`: while traffic was sent, `delivered_seconds`: until the last packet arrived. `delivered` packets are
+    what the guest counted. `moved_by`: who copied, in words. `bytes_by_engine`: of those, how many. `latency` and
+    `in_flight`: HdrHistograms in V2 form (base64), in ns; one-way latency of each frame, and for each batch from
+    submit to the check that brought its last packet back. `failure`: why the slice gave no figures, else "".
     """
 
     schema_version: Literal[1] = 1
@@ -92,6 +94,7 @@ class Repetition(_Model):
     failure: str = ""
     offered_pps: NonNegativeFloat = 0.0
     seconds: NonNegativeFloat = 0.0
+    delivered_seconds: NonNegativeFloat = 0.0
     sent: NonNegativeInt = 0
     delivered: NonNegativeInt = 0
     cycles: Cycles | None = None
@@ -105,10 +108,19 @@ class Repetition(_Model):
     in_flight: str = ""
     noise: Noise | None = None
 
+    @field_validator("latency", "in_flight")
+    @classmethod
+    def _can_be_decoded(cls, encoded: str) -> str:
+        try:
+            histograms.merge([encoded])
+        except Exception as error:  # hdrh raises what zlib, base64 and struct raise
+            raise ValueError(f"no HdrHistogram: {error}") from error
+        return encoded
+
     @property
     def delivered_pps(self) -> float:
         """Packets that the guest counted, a second."""
-        return self.delivered / self.seconds if self.seconds else 0.0
+        return self.delivered / self.delivered_seconds if self.delivered_seconds else 0.0
 
     @property
     def cycles_per_packet(self) -> float | None:
@@ -134,8 +146,7 @@ class Header(_Model):
     started: str
     command_line: tuple[str, ...]
     axes: Axes
-    rounds: PositiveInt
-    slice_ms: PositiveInt
+    schedule: Schedule
     devices: Mapping[str, Mapping[str, Any]]
     cores: Mapping[str, int]
     shared_cores: str

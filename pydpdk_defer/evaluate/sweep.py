@@ -6,22 +6,20 @@ It knows no DPDK. What measures is a `Measurer`; where results go is a function.
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydpdk_defer.errors import DeferError
 from pydpdk_defer.evaluate.axes import Axes, Engine, Point
 from pydpdk_defer.evaluate.records import Phase, PointRecord, Repetition
+from pydpdk_defer.evaluate.schedule import Schedule
 
-__all__ = ["CorruptionError", "Measurer", "Schedule", "Sweep"]
+__all__ = ["CorruptionError", "Measurer", "Sweep"]
 
-# What one slice takes beside its own time: the engine's change, the end of what is in flight, counters, the guest.
-SLICE_OVERHEAD_SECONDS = 0.05
-POINT_OVERHEAD_SECONDS = 0.3
-START_SECONDS = 5.0
 _OFFERED_SHARE = 0.5
 _VERIFIED_FRAMES = 2000
-_SEARCH_SLICES = 40  # about so many trials bring a search to its end
+
+
+CORRUPTION = "the evaluation ends, as data is not what it was"
 
 
 class CorruptionError(DeferError):
@@ -42,41 +40,6 @@ class Measurer(Protocol):
 
     def recover(self) -> None:
         """Make ready again after an error."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How often and how long. `rounds` at the same rate, `full_rounds` as fast as it goes; in each every engine once.
-
-    `verify_every`: at every so many points of a device the payload is proved first. `no_loss`: also search the highest
-    rate that loses no more than this part, 0 for none; `None`: no search.
-    """
-
-    rounds: int = 10
-    full_rounds: int = 4
-    warm_up_rounds: int = 2
-    slice_seconds: float = 0.1
-    verify_every: int = 4
-    no_loss: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("rounds", "full_rounds", "warm_up_rounds", "verify_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
-        if not 0.01 <= self.slice_seconds <= 10:
-            raise ValueError(f"a slice must last 10 ms to 10 s, not {self.slice_seconds * 1000:g} ms")
-        if self.no_loss is not None and not 0 <= self.no_loss < 1:
-            raise ValueError(f"no_loss must be from 0 to less than 1, not {self.no_loss:g}")
-
-    def slices(self, engines: int) -> int:
-        """Slices of one point."""
-        search = 0 if self.no_loss is None else _SEARCH_SLICES
-        return engines * (self.rounds + self.full_rounds + 2 * self.warm_up_rounds + search)
-
-    def seconds(self, points: int, engines: int) -> float:
-        """An estimate of how long so many points take."""
-        of_point = self.slices(engines) * (self.slice_seconds + SLICE_OVERHEAD_SECONDS) + POINT_OVERHEAD_SECONDS
-        return START_SECONDS + points * of_point
 
 
 Progress = Callable[[int, int, Point], None]
@@ -124,10 +87,10 @@ class Sweep:
             if self._is_whole(point):
                 continue
             if self._prepared(point):
-                if verified.setdefault(point.device, 0) % self._schedule.verify_every == 0:
-                    self._verify(point)
-                verified[point.device] += 1
-                self._measure(point)
+                count = verified[point.device] = verified.get(point.device, -1) + 1
+                is_sample = count % self._schedule.verify_every == 0 or point.frames == self._axes.largest_frame
+                if not is_sample or self._verified(point):
+                    self._measure(point)
         self._progress(len(points), len(points), points[-1])
         return not self._until()
 
@@ -135,7 +98,10 @@ class Sweep:
         wanted: list[tuple[Phase, int]] = [("full", self._schedule.full_rounds), ("paced", self._schedule.rounds)]
         if self._schedule.no_loss is not None:
             wanted.append(("no_loss", 1))
-        return all(self._is_done(point, phase, number) for phase, rounds in wanted for number in range(rounds))
+        return all(self._is_whole_phase(point, phase, rounds) for phase, rounds in wanted)
+
+    def _is_whole_phase(self, point: Point, phase: Phase, rounds: int) -> bool:
+        return all(self._is_done(point, phase, number) for number in range(rounds))
 
     def _is_done(self, point: Point, phase: Phase, number: int) -> bool:
         return self._done.get((point, phase), {}).get(number, {}).keys() >= set(self._axes.engines)
@@ -148,19 +114,31 @@ class Sweep:
             return False
         return True
 
-    def _verify(self, point: Point) -> None:
+    def _verified(self, point: Point) -> bool:
         for engine in self._axes.engines:
-            if wrong := self._measurer.verify(point, engine, _VERIFIED_FRAMES):
-                raise CorruptionError(
-                    f"the evaluation ends: by {engine} copy, {point}: {wrong}",
+            try:
+                wrong = self._measurer.verify(point, engine, _VERIFIED_FRAMES)
+            except DeferError as error:
+                self._fail(point, "full", engine, 0, error)
+                self._recover()
+                return False
+            if wrong:
+                corruption = CorruptionError(
+                    f"{CORRUPTION}: by {engine} copy, {point}: {wrong}",
                     0,
                     "do not use a copy engine that changes data; look at the device, its driver and the kernel's log",
                 )
+                self._fail(point, "full", engine, 0, corruption)
+                raise corruption
+        return True
 
     def _measure(self, point: Point) -> None:
         schedule = self._schedule
         self._rounds(point, "full", 0.0, schedule.full_rounds)
         rate = self._offered_rate(point)
+        if rate == 0 and not self._until() and self._is_whole_phase(point, "full", schedule.full_rounds):
+            nothing = DeferError("an engine delivered nothing at full load, so there is no common rate: see the drops")
+            self._fail(point, "paced", self._axes.engines[0], 0, nothing)
         if rate > 0:
             self._rounds(point, "paced", rate, schedule.rounds)
             if schedule.no_loss is not None:
@@ -173,16 +151,17 @@ class Sweep:
         for engine in self._axes.engines:
             if self._until() or self._is_measured(point, "no_loss", engine, 0):
                 continue
-            highest = max(self._rates(point, engine), default=0.0)
-            seconds = self._schedule.slice_seconds
+            highest = 2 * max(self._rates(point, engine), default=0.0)
             try:
                 rate = no_loss_rate(
-                    self._measurer, point, engine, loss_ratio=loss_ratio, highest_pps=highest, seconds=seconds
+                    self._measurer, point, engine, loss_ratio=loss_ratio, highest_pps=highest, until=self._until
                 )
+                seconds = self._schedule.slice_seconds
                 measured = self._measurer.measure(point, engine, rate, seconds) if rate else {}
             except DeferError as error:
                 self._fail(point, "no_loss", engine, 0, error)
-                self._recover()
+                if not self._until():
+                    self._recover()
                 continue
             self._keep(self._repetition(point, "no_loss", engine, 0, offered_pps=rate, **measured))
 
@@ -214,16 +193,21 @@ class Sweep:
             self._round(point, phase, rate_pps, number, is_kept=True)
 
     def _round(self, point: Point, phase: Phase, rate_pps: float, number: int, is_kept: bool) -> None:
+        """One of each engine. What an error leaves of a round is not measured: it would be in other processes."""
         for engine in _in_turn(self._axes.engines, number):
             if self._until():
                 return
             try:
                 measured = self._measurer.measure(point, engine, rate_pps, self._schedule.slice_seconds)
             except DeferError as error:
-                if is_kept:
+                if is_kept or isinstance(error, CorruptionError):
                     self._fail(point, phase, engine, number, error)
+                if isinstance(error, CorruptionError):
+                    raise
                 self._recover()
-                continue
+                if is_kept:
+                    self._round(point, phase, rate_pps, number, is_kept=False)  # warm up again
+                return
             if is_kept:
                 repetition = self._repetition(point, phase, engine, number, offered_pps=rate_pps, **measured)
                 self._done.setdefault((point, phase), {}).setdefault(number, {})[engine] = repetition

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Evaluations as tables of a DuckDB: for `compare`, for export, and for questions of one's own."""
 
+from collections.abc import Iterable
 from errno import EINVAL
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def connect(**sides: Evaluation) -> duckdb.DuckDBPyConnection:
     """A database in memory with the table `repetitions`, a row each; `side` is the name given here."""
     connection = duckdb.connect()
     connection.execute(f"CREATE TABLE repetitions ({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())})")
-    rows = [_row(side, repetition) for side, found in sides.items() for repetition in found.repetitions]
+    rows = [_row(side, repetition) for side, found in sides.items() for repetition in _last_ones(found)]
     if rows:
         connection.executemany(f"INSERT INTO repetitions VALUES ({', '.join('?' * len(_COLUMNS))})", rows)
     return connection
@@ -71,6 +72,12 @@ def export(evaluation: Evaluation, path: Path) -> None:
             connection.execute(f"COPY (SELECT * EXCLUDE side FROM repetitions) TO '{target}' {formats[path.suffix]}")
     except duckdb.Error as error:
         raise DeferError(f"cannot write {path}: {error}", EINVAL, "give a path that you may write") from error
+
+
+def _last_ones(found: Evaluation) -> Iterable[Repetition]:
+    """Failed ones, and of those that were measured again the last."""
+    last = {(r.point, r.phase, r.engine, r.round, r.failure): r for r in found.repetitions}
+    return last.values()
 
 
 def _row(side: str, repetition: Repetition) -> tuple[object, ...]:

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydpdk_defer.evaluate.axes import Engine, Policy
-from pydpdk_defer.evaluate.comparison import Comparison, PointFigures, Quantity, families
+from pydpdk_defer.evaluate.comparison import ROUNDS_MIN, Comparison, PointFigures, Quantity, families
 from pydpdk_defer.evaluate.histograms import percentiles_us
 from pydpdk_defer.evaluate.intervals import Interval, crossing_interval
+from pydpdk_defer.evaluate.sweep import CORRUPTION
 
 __all__ = ["Kind", "Verdict", "verdicts"]
 
 Kind = Literal["from", "always", "between", "never", "cannot tell"]
 
-_ROUNDS_MIN = 5
 _FALLBACK_SHARE = 0.01  # of a DMA slice's bytes, moved by the CPU
-_WIDE = 0.10  # half an interval that holds 1 and is wider tells nothing
+_NEARLY = 0.97  # who may need so little of the other's cycles may be the better one
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def _by_cycles(by_size: Mapping[float, PointFigures]) -> tuple[Kind, Interval | 
     compared = _compared(by_size, "cycles")
     if reason := _why_not(by_size, compared):
         return "cannot tell", None, f"cannot tell: {reason}"
+    compared = {size: found for size, found in compared.items() if len(found.ratios) >= ROUNDS_MIN}
     sizes = sorted(compared)
     won = [size for size in sizes if compared[size].winner == "dma"]
     largest = compared[sizes[-1]]
@@ -83,15 +84,17 @@ def _by_cycles(by_size: Mapping[float, PointFigures]) -> tuple[Kind, Interval | 
         cost = f"saves {_percent(1 - largest.ratio.value)} of the PMD's cycles at {_bytes(sizes[-1])}"
         cost += _latency_cost(by_size[sizes[-1]])
         crossover = crossing_interval({size: compared[size].ratios for size in sizes})
-        if won == sizes or crossover is None:
-            return "always", None, f"DMA pays at every size measured, from {_bytes(sizes[0])} up: {cost}"
+        if crossover is None or crossover.value <= sizes[0]:
+            return "always", None, f"DMA pays at every size measured, from {_bytes(won[0])} up: {cost}"
         return "from", crossover, f"DMA pays from {_range(crossover)}: {cost}; below, CPU copy wins"
     if won:
         listed = ", ".join(f"{size:,.0f}" for size in won)
-        return "between", None, f"DMA pays at {listed} bytes, and not at the largest size, {_bytes(sizes[-1])}"
-    if largest.winner == "no difference" and largest.ratio.half_width > _WIDE:
-        vary = f"the ratio at {_bytes(sizes[-1])} is somewhere from {largest.ratio.low:.2f} to {largest.ratio.high:.2f}"
-        return "cannot tell", None, f"cannot tell: the machine is too noisy, {vary}"
+        return "between", None, f"DMA pays at {listed} bytes, but not surely at the largest size, {_bytes(sizes[-1])}"
+    if largest.winner == "no difference" and largest.ratio.low < _NEARLY:
+        known = (
+            f"at {_bytes(sizes[-1])} DMA needs {largest.ratio.low:.2f} to {largest.ratio.high:.2f} of the CPU's cycles"
+        )
+        return "cannot tell", None, f"cannot tell: {known}, and the intervals of both overlap; more rounds may tell"
     return "never", None, f"never on this host: up to {_bytes(sizes[-1])} {_no_gain(largest)}"
 
 
@@ -100,8 +103,8 @@ def _no_gain(largest: Comparison) -> str:
     if largest.winner == "cpu":
         return f"DMA pays nowhere; there it costs {_percent(ratio.value - 1)} more of the PMD's cycles than CPU copy"
     return (
-        "DMA pays nowhere; there no difference can be told: the intervals of both overlap, that of their ratio is "
-        f"{ratio.low:.2f} to {ratio.high:.2f}"
+        "DMA pays nowhere; there it needs as many of the PMD's cycles as CPU copy "
+        f"({ratio.low:.2f} to {ratio.high:.2f} of them)"
     )
 
 
@@ -113,24 +116,26 @@ def _compared(by_size: Mapping[float, PointFigures], quantity: Quantity) -> dict
 def _why_not(by_size: Mapping[float, PointFigures], compared: Mapping[float, Comparison]) -> str:
     if not by_size:
         return "no single frame size was measured, and a crossover lies between sizes"
+    if corrupt := [text for figures in by_size.values() for text in figures.failures if text.startswith(CORRUPTION)]:
+        return corrupt[0]
     if not compared:
         failed = sum(figures.failed for figures in by_size.values())
         return "no round of both CPU and DMA copy succeeded" + (f" ({failed} repetitions failed)" if failed else "")
-    fewest = min(len(comparison.ratios) for comparison in compared.values())
-    if fewest < _ROUNDS_MIN:
-        return f"{fewest} rounds are too few for an interval, which needs {_ROUNDS_MIN}"
+    most = max(len(comparison.ratios) for comparison in compared.values())
+    if most < ROUNDS_MIN:
+        return f"{most} rounds are too few for an interval, which needs {ROUNDS_MIN}"
     if (share := _fallback_share(by_size.values())) > _FALLBACK_SHARE:
         return f"in the slices of DMA the CPU moved {_percent(share)} of the bytes"
     return ""
 
 
 def _fallback_share(points: Iterable[PointFigures]) -> float:
-    dma = cpu = 0
+    """The largest of all points."""
+    shares = [0.0]
     for figures in points:
-        for repetition in figures.of("paced", "dma"):
-            dma += repetition.bytes_by_engine.get("dma", 0)
-            cpu += repetition.bytes_by_engine.get("cpu", 0)
-    return cpu / (dma + cpu) if dma + cpu else 0.0
+        dma, cpu = (sum(r.bytes_by_engine.get(who, 0) for r in figures.of("paced", "dma")) for who in ("dma", "cpu"))
+        shares.append(cpu / (dma + cpu) if dma + cpu else 0.0)
+    return max(shares)
 
 
 def _latency_cost(figures: PointFigures) -> str:

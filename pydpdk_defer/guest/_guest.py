@@ -227,6 +227,11 @@ class Guest:
         """
         return Times(self._running().take_latency())
 
+    @property
+    def last_arrival(self) -> int:
+        """TSC of this host when a verifying guest got its last frames; 0: none yet."""
+        return self._running().last_arrival
+
     def rebind(self) -> None:
         """Let go of the device and take it again, as when its driver is unbound and bound; raises as `start`."""
         self._take_again(self._timeout, _never)

@@ -25,8 +25,9 @@ from pydpdk_defer.evaluate.comparison import figures
 from pydpdk_defer.evaluate.intervals import crossing
 from pydpdk_defer.evaluate.placement import device_tables, place
 from pydpdk_defer.evaluate.records import Repetition
+from pydpdk_defer.evaluate.schedule import Schedule
 from pydpdk_defer.evaluate.setup import Setup
-from pydpdk_defer.evaluate.sweep import Schedule, Sweep
+from pydpdk_defer.evaluate.sweep import Sweep
 from pydpdk_defer.evaluate.verdict import verdicts
 
 DEVICES = {"copier": "dma_skeleton0"}
@@ -56,7 +57,9 @@ class BesideTheModel:
         self._bench.datapath.set_dma_model("copier", DmaModel(copy_cost_ns=cost_ns))
         counted = self._bench.slice(engine, point.frames, point.burst, rate_pps, seconds, packets=0, pattern=False)
         names = ("seconds", "sent", "cycles", "bytes_by_engine", "moved_by", "drops")
-        return {**{name: counted[name] for name in names}, "delivered": self._guest.ask("take")["received"]}
+        taken = self._guest.ask("take")
+        measured = {name: counted[name] for name in names}
+        return {**measured, "delivered": taken["received"], "delivered_seconds": counted["seconds"]}
 
     def verify(self, point: Point, engine: Engine, frames: int) -> str:
         return ""

@@ -19,8 +19,9 @@ from pydpdk_defer.evaluate.bench import Bench
 from pydpdk_defer.evaluate.comparison import Quantity, figures
 from pydpdk_defer.evaluate.placement import device_tables, place
 from pydpdk_defer.evaluate.records import Repetition
+from pydpdk_defer.evaluate.schedule import Schedule
 from pydpdk_defer.evaluate.setup import Setup
-from pydpdk_defer.evaluate.sweep import Schedule, Sweep
+from pydpdk_defer.evaluate.sweep import Sweep
 
 DEVICES = {"copier": "dma_skeleton0"}
 QUANTITIES: tuple[Quantity, ...] = ("cycles", "rate")
@@ -54,7 +55,7 @@ def main(task: dict[str, Any]) -> None:
     )
     guest = {"virtio": "queue_size=1024", "memory_mb": 384, "hugepages": task["hugepages"]}
     kept: list[Repetition] = []
-    with Bench(setup, placement.guest, guest, Path(task["folder"])) as bench:
+    with Bench(setup, placement.cores, guest, Path(task["folder"])) as bench:
         schedule = Schedule(rounds=task["rounds"], full_rounds=task["rounds"])
         Sweep(axes, schedule, SameEngine(bench, task["engine"]), kept.append, evaluation="same").run()
     compared = {

@@ -62,6 +62,7 @@ class FakeMeasurer:
         latency = [(LATENCY_US[engine] * 1000, delivered)]
         return {
             "seconds": seconds,
+            "delivered_seconds": seconds,
             "sent": round(rate_pps * seconds) if rate_pps else delivered,
             "delivered": delivered,
             "cycles": Cycles(

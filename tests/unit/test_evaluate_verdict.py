@@ -11,7 +11,8 @@ from pydpdk_defer.evaluate.comparison import figures
 from pydpdk_defer.evaluate.intervals import crossing, crossing_interval, median_interval
 from pydpdk_defer.evaluate.no_loss import no_loss_rate
 from pydpdk_defer.evaluate.records import Repetition
-from pydpdk_defer.evaluate.sweep import CorruptionError, Schedule, Sweep
+from pydpdk_defer.evaluate.schedule import Schedule
+from pydpdk_defer.evaluate.sweep import CorruptionError, Sweep
 from pydpdk_defer.evaluate.verdict import Verdict, verdicts
 
 AXES = Axes(frames=(*parse_sizes("64:9000:x2"), "imix"))
@@ -70,7 +71,7 @@ def test_dma_that_pays_in_the_middle_only() -> None:
 
     verdict = verdict_of(FakeMeasurer(cost=cost, noise=0.02))
     assert verdict.kind == "between"
-    assert "DMA pays at 1,024, 2,048 bytes, and not at the largest size, 9,000 bytes" in verdict.headline
+    assert "DMA pays at 1,024, 2,048 bytes, but not surely at the largest size, 9,000 bytes" in verdict.headline
 
 
 def test_what_cannot_be_told_says_why() -> None:
@@ -89,7 +90,7 @@ def test_what_cannot_be_told_says_why() -> None:
     assert "no round of both CPU and DMA copy succeeded" in text
     kind, text = kind_and_text(FakeMeasurer(cost=lambda *_: 500, noise=0.8))
     assert kind == "cannot tell"
-    assert "the machine is too noisy" in text
+    assert "the intervals of both overlap" in text
     assert kind_and_text(FakeMeasurer(), axes=Axes(frames=("imix",)))[0] == "cannot tell"
 
 
@@ -131,7 +132,7 @@ def test_engines_take_turns_and_all_send_at_one_rate() -> None:
 def test_nothing_is_kept_of_warming_up() -> None:
     kept = sweep(FakeMeasurer(), Axes(frames=(64,)))
     assert [(r.phase, r.engine, r.round) for r in kept].count(("paced", "cpu", 0)) == 1
-    assert len(kept) == 3 * (10 + 4)
+    assert len(kept) == 3 * (10 + 6)
 
 
 def test_a_device_that_corrupts_ends_it() -> None:
@@ -141,8 +142,16 @@ def test_a_device_that_corrupts_ends_it() -> None:
     assert measurer.slices == 0
 
 
+def test_a_corruption_is_the_verdict() -> None:
+    kept: list[Repetition] = []
+    with pytest.raises(CorruptionError):
+        Sweep(AXES, Schedule(), FakeMeasurer(corrupts="dma"), kept.append, evaluation="e").run()
+    [verdict] = verdicts(figures(kept), SOFTWARE)
+    assert verdict.headline.startswith("cannot tell: the evaluation ends, as data is not what it was: by dma copy")
+
+
 def test_a_slice_that_fails_is_marked_and_the_sweep_goes_on() -> None:
-    measurer = FakeMeasurer(fails=lambda number: number == 30)
+    measurer = FakeMeasurer(fails=lambda number: number == 40)
     kept = sweep(measurer)
     failed = [repetition for repetition in kept if repetition.failure]
     assert [repetition.failure for repetition in failed] == ["the guest process has ended"]
@@ -153,7 +162,7 @@ def test_a_slice_that_fails_is_marked_and_the_sweep_goes_on() -> None:
 
 def test_what_is_done_is_not_measured_again() -> None:
     whole = sweep(FakeMeasurer(), Axes(frames=(64, 1500)))
-    part = whole[:-5]  # a round and two slices are missing
+    part = whole[:-5]  # a round, and of another two slices, are missing
     measurer = FakeMeasurer()
     more = sweep(measurer, Axes(frames=(64, 1500)), done=part)
     assert {r.point.frames for r in more} == {1500}

@@ -33,6 +33,9 @@ __all__ = ["Evaluation", "Options", "evaluate", "load"]
 _STEAL_WARNING, _FOREIGN_WARNING, _MHZ_WARNING = 0.02, 0.1, 0.05
 _BEHIND = 0.95  # of the frames that were due
 _GUEST_MB = 384
+# What must not differ when an evaluation is resumed.
+_SAME = ("axes", "schedule", "devices", "cores", "virtio", "data_room")
+_SAME_HOST = ("cpu", "kernel", "dpdk_loaded")
 
 
 @dataclass(frozen=True)
@@ -186,9 +189,10 @@ def evaluate(
         }
         with Bench(setup, placement.cores, guest, folder) as bench:
             bench.prepare(axes.points()[0])
-            header = (
-                before.header if before else _header(axes, schedule, options, placement, tables, bench, command_line)
-            )
+            header = _header(axes, schedule, options, placement, tables, bench, command_line)
+            if before is not None:
+                _check_same(before.header, header)
+                header = before.header
             with store.Recorder(folder, header, resume=resume) as recorder:
                 Sweep(
                     axes,
@@ -231,8 +235,10 @@ def _header(
 
 
 def _check_same(then: Header, now: Header) -> None:
-    for name in ("axes", "schedule", "devices", "cores", "virtio", "data_room", "host"):
-        if getattr(then, name) != getattr(now, name):
-            raise ValueError(
-                f"the evaluation to resume was begun with other {name}: {getattr(then, name)}, not {getattr(now, name)}"
-            )
+    pairs = {
+        **{name: (getattr(then, name), getattr(now, name)) for name in _SAME},
+        **{name: (then.host.get(name), now.host.get(name)) for name in _SAME_HOST},
+    }
+    for name, (before, after) in pairs.items():
+        if before != after:
+            raise ValueError(f"the evaluation to resume was begun with other {name}: {before}, not {after}")

@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-__all__ = ["json_target", "positive_count", "seconds"]
+__all__ = ["json_target", "percentage", "positive_count", "seconds"]
 
 
 def seconds(text: str) -> float:
@@ -18,6 +18,17 @@ def seconds(text: str) -> float:
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds, such as 5 or 0.5")
     return value
+
+
+def percentage(text: str) -> float:
+    """A percentage from 0 to less than 100, as a part: "10" is 0.1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage from 0 to less than 100, such as 10")
+    return value / 100
 
 
 def positive_count(text: str) -> int:

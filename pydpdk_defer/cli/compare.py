@@ -2,9 +2,8 @@
 """`pydpdk-defer compare`: what changed from one evaluation to another."""
 
 import argparse
-import math
 
-from pydpdk_defer.cli._arguments import json_target
+from pydpdk_defer.cli._arguments import json_target, percentage
 from pydpdk_defer.cli._common import needs_extra, print_error, write_json
 from pydpdk_defer.evaluate import load
 
@@ -21,7 +20,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     parser.add_argument("before", metavar="DIR")
     parser.add_argument("after", metavar="DIR")
-    parser.add_argument("--tolerance", type=_percent, default=0.1, metavar="PERCENT", help="default 10")
+    parser.add_argument("--tolerance", type=percentage, default=0.1, metavar="PERCENT", help="default 10")
     parser.add_argument(
         "--absolute",
         action="store_true",
@@ -46,13 +45,3 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, changes.to_dict())
     return 1 if changes.regressions else 0
-
-
-def _percent(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no percentage, such as 10")
-    return value / 100

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from pydpdk_defer.cli._arguments import json_target, positive_count
+from pydpdk_defer.cli._arguments import json_target, percentage, positive_count
 from pydpdk_defer.cli._common import needs_extra, print_error, stop_signals, write_json
 from pydpdk_defer.errors import DeferError
 from pydpdk_defer.evaluate import (
@@ -100,7 +100,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     parser.add_argument(
         "--no-loss",
-        type=_checked(_percentage),
+        type=percentage,
         nargs="?",
         const=0.0,
         metavar="PERCENT",
@@ -224,13 +224,6 @@ def _checked(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parsed
-
-
-def _percentage(text: str) -> float:
-    value = float(text) if text.replace(".", "", 1).isdigit() else -1.0
-    if not 0 <= value < 100:
-        raise ValueError(f"{text!r} is not a percentage from 0 to less than 100")
-    return value / 100
 
 
 def _model(text: str) -> dict[str, Any]:

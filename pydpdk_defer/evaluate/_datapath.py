@@ -117,7 +117,6 @@ def _counted(grown: Snapshot, guest: str, device: str, seconds: float) -> dict[s
         "sent": pmd.rx_packets,
         "completed": sum(txq.completed for txq in txqs),
         "in_flight_left": sum(txq.in_flight for txq in txqs),
-        "given_up": sum(txq.given_up for txq in txqs),
         "cycles": _split(
             busy=pmd.busy_cycles,
             processing=processing,

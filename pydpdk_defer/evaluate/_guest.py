@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The guest of an evaluation: a process that receives, and says what came since it was asked last.
 
-python -m pydpdk_defer.evaluate._guest JSON     {"socket": ..., "queues": ..., "core": ..., ...}
+    python -m pydpdk_defer.evaluate._guest JSON     {"socket": ..., "queues": ..., "core": ..., ...}
+
+The JSON are settings of `Guest`.
 """
 
 import json
@@ -30,7 +32,7 @@ class _Guest:
             quiet = 0 if self._guest.poll(_POLL_MS) else quiet + 1
         now, before = self._guest.stats(), self._before
         self._before = now
-        counters = ("received", "bytes", "corrupt", "reordered", "duplicates", "foreign")
+        counters = ("received", "corrupt", "reordered", "duplicates", "foreign")
         taken: dict[str, Any] = {
             name: getattr(now, name) - (getattr(before, name) if before else 0) for name in counters
         }

@@ -47,8 +47,9 @@ class Cycles(_Model):
     """TSC cycles of the PMD thread in a slice: where the busy ones went, and those that passed.
 
     `receive`: polls that brought packets; `submit`: sends that the guest's ring took something of; `complete`: checks
-    that brought completions back; `wasted`: sends and checks that moved nothing, as far as they are not idle time;
-    `rest`: all other busy cycles, which is the loop itself. `busy`: the sum of these five. `passed`: while traffic ran.
+    that brought completions back; `wasted`: sends and checks that moved nothing, those of idle turns of the loop among
+    them, so at most what the other parts leave; `rest`: all other busy cycles. `busy`: the sum of these five.
+    `passed`: while traffic ran.
     """
 
     receive: NonNegativeInt

@@ -117,6 +117,7 @@ class Parts:
             "bridge": self.bridge if pmd.bridged else None,
             "tx_flush_interval_us": pmd.tx_flush_interval_us,
             "sleep_max_us": pmd.sleep_max_us,
+            "perf_metrics": pmd.perf_metrics,
         }
 
     def native_output(self, output: Output, bridge_ports: Mapping[str, int]) -> "_native._Output":

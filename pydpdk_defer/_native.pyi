@@ -258,6 +258,7 @@ class PmdThread:
         bridge: Bridge | None,
         tx_flush_interval_us: int,
         sleep_max_us: int,
+        perf_metrics: bool,
         **deferral: Unpack[_DeferralOptions],
     ) -> None: ...
     def start(self) -> None: ...
@@ -271,6 +272,7 @@ class PmdThread:
         bridge: Bridge | None,
         tx_flush_interval_us: int,
         sleep_max_us: int,
+        perf_metrics: bool,
         **deferral: Unpack[_DeferralOptions],
     ) -> None: ...
     @property

@@ -53,7 +53,7 @@ def _by_identity(items: tuple[Any, ...]) -> dict[Any, Any]:
 
 @dataclass(frozen=True)
 class Times:
-    """How long things took: whole nanoseconds, up to 3 % too many (latency: 0.1 %), and how many took so long."""
+    """How long things took: whole nanoseconds, up to 0.1 % too many, and how many took so long."""
 
     counts: Mapping[int, int]
 

@@ -183,7 +183,8 @@ class PmdThread(Section):
     `core`: the CPU that it is pinned to, as the operating system numbers them. `rxqs`: the receive queues
     that it polls, each as `"port:qid"`; with none it waits for some. `tx_flush_interval_us`: how long packets wait for
     others to fill a batch, 0 to 1000000. `sleep_max_us`: the longest that the thread sleeps between two polls when
-    there is little to do, 0 (never) to 10000.
+    there is little to do, 0 (never) to 10000. `perf_metrics`: whether cycles of sends and checks are counted by what
+    they went for, and how long batches were in flight.
     """
 
     core: Annotated[int, whole(0), Field(examples=[1])]
@@ -194,6 +195,7 @@ class PmdThread(Section):
     ]
     tx_flush_interval_us: Annotated[int, whole(0, 1_000_000)] = 0
     sleep_max_us: Annotated[int, whole(0, 10_000)] = 0
+    perf_metrics: Flag = True
 
 
 class DeferralOptions(Section):

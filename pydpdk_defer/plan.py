@@ -9,7 +9,7 @@ over. A generator swallows what it is sent on a txq of its own for each thread.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product, zip_longest
 
 from pydpdk_defer._channels import Channel, ChannelShares, Circumstances
@@ -55,34 +55,23 @@ class PmdPlan:
     bridged: bool = False
     tx_flush_interval_us: int = 0
     sleep_max_us: int = 0
+    perf_metrics: bool = True
 
     def common(self, other: "PmdPlan") -> "PmdPlan":
         """What a thread does the same way by both plans."""
-        return PmdPlan(
-            self.core,
-            tuple(output for output in self.outputs if output in other.outputs),
-            tuple(rxq for rxq in self.inputs if rxq in other.inputs and self.bridged == other.bridged),
-            tuple(output for output in self.handoffs if output in other.handoffs),
-            tuple(output for output in self.relays if output in other.relays),
-            self.bridged,
-            self.tx_flush_interval_us,
-            self.sleep_max_us,
+        return replace(
+            self,
+            outputs=tuple(output for output in self.outputs if output in other.outputs),
+            inputs=tuple(rxq for rxq in self.inputs if rxq in other.inputs and self.bridged == other.bridged),
+            handoffs=tuple(output for output in self.handoffs if output in other.handoffs),
+            relays=tuple(output for output in self.relays if output in other.relays),
         )
 
     def with_handoffs(self, handoffs: Iterable[Output]) -> "PmdPlan":
         """The same, and these of a former plan."""
         more = tuple(output for output in handoffs if output not in self.handoffs)
         outputs = self.outputs + tuple(output for output in more if output not in self.outputs)
-        return PmdPlan(
-            self.core,
-            outputs,
-            self.inputs,
-            self.handoffs + more,
-            self.relays,
-            self.bridged,
-            self.tx_flush_interval_us,
-            self.sleep_max_us,
-        )
+        return replace(self, outputs=outputs, handoffs=self.handoffs + more)
 
 
 @dataclass(frozen=True)
@@ -146,6 +135,7 @@ def make_plan(topology: Topology, circumstances: Circumstances) -> Plan:
             topology.forward.kind == "l2",
             pmd.tx_flush_interval_us,
             pmd.sleep_max_us,
+            pmd.perf_metrics,
         )
     to_control = {
         port: Output(*txq, sender=CONTROL) if txq in owners else Output(*txq, shares.channels_of(None, txq))

@@ -28,10 +28,12 @@ __all__ = [
 class Pmd(Record):
     """A PMD thread. Cycles are TSC cycles; packets received, and handed to a port without being dropped there.
 
-    `sleep_cycles` are neither idle nor busy. `handed_over`: packets given to the threads that own their txqs. By l2
-    forwarding `flooded` are copies of packets that went to every other port, `filtered` packets whose way led back.
-    `longest_stall_us`: the longest time, since the start, between two turns of its loop, whatever kept it: a wait for
-    sends in progress, a lock of vhost's, the operating system.
+    Of `busy_cycles`, `wasted_cycles` were spent in sends and checks that moved nothing, and of these
+    `wasted_send_cycles` in sends; both are 0 without `perf_metrics`. `sleep_cycles` are neither idle nor busy.
+    `handed_over`: packets given to the threads that own their txqs. By l2 forwarding `flooded` are copies of packets
+    that went to every other port, `filtered` packets whose way led back. `longest_stall_us`: the longest time, since
+    the start, between two turns of its loop, whatever kept it: a wait for sends in progress, a lock of vhost's, the
+    operating system.
     """
 
     levels = frozenset({"core", "longest_stall_us"})
@@ -42,6 +44,8 @@ class Pmd(Record):
     busy_iterations: int
     idle_cycles: int
     busy_cycles: int
+    wasted_cycles: int
+    wasted_send_cycles: int
     sleep_iterations: int
     sleep_cycles: int
     rx_packets: int

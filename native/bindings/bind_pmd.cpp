@@ -23,12 +23,13 @@ using Input = std::tuple<std::shared_ptr<Port>, std::uint16_t, int, int, std::sh
 
 datapath::PmdPlan make_plan(const std::vector<Input>& inputs, const std::vector<Output>& outputs,
                             std::shared_ptr<datapath::Bridge> bridge, std::uint32_t tx_flush_interval_us,
-                            std::uint32_t sleep_max_us) {
+                            std::uint32_t sleep_max_us, bool perf_metrics) {
     datapath::PmdPlan plan{.inputs = {},
                            .outputs = {},
                            .bridge = std::move(bridge),
                            .tx_flush_interval_us = tx_flush_interval_us,
-                           .sleep_max_us = sleep_max_us};
+                           .sleep_max_us = sleep_max_us,
+                           .perf_metrics = perf_metrics};
     for (const auto& [port, qid, output, bridge_port, capture] : inputs) {
         plan.inputs.push_back(
             {.port = port, .qid = qid, .output = output, .bridge_port = bridge_port, .captured = capture});
@@ -47,6 +48,8 @@ py::dict pmd_stats(const PmdThread& thread) {
     d["busy_iterations"] = stats.busy_iterations;
     d["idle_cycles"] = stats.idle_cycles;
     d["busy_cycles"] = stats.busy_cycles;
+    d["wasted_cycles"] = stats.wasted_cycles;
+    d["wasted_send_cycles"] = stats.wasted_send_cycles;
     d["sleep_iterations"] = stats.sleep_iterations;
     d["sleep_cycles"] = stats.sleep_cycles;
     d["rx_packets"] = stats.rx_packets;
@@ -82,26 +85,28 @@ void register_pmd(py::module_& m) {
     py::class_<PmdThread>(m, "PmdThread")
         .def(py::init([](unsigned core, const std::vector<Input>& inputs, const std::vector<Output>& outputs,
                          std::shared_ptr<datapath::Bridge> bridge, std::uint32_t tx_flush_interval_us,
-                         std::uint32_t sleep_max_us, const py::kwargs& deferral) {
+                         std::uint32_t sleep_max_us, bool perf_metrics, const py::kwargs& deferral) {
                  return std::make_unique<PmdThread>(
-                     core, make_plan(inputs, outputs, std::move(bridge), tx_flush_interval_us, sleep_max_us),
+                     core,
+                     make_plan(inputs, outputs, std::move(bridge), tx_flush_interval_us, sleep_max_us, perf_metrics),
                      parse_deferral_config(deferral));
              }),
              py::kw_only(), py::arg("core"), py::arg("inputs"), py::arg("outputs"), py::arg("bridge").none(true),
-             py::arg("tx_flush_interval_us"), py::arg("sleep_max_us"))
+             py::arg("tx_flush_interval_us"), py::arg("sleep_max_us"), py::arg("perf_metrics"))
         .def("start", &PmdThread::start, py::call_guard<py::gil_scoped_release>())
         .def(
             "reload",
             [](PmdThread& self, const std::vector<Input>& inputs, const std::vector<Output>& outputs,
                std::shared_ptr<datapath::Bridge> bridge, std::uint32_t tx_flush_interval_us, std::uint32_t sleep_max_us,
-               const py::kwargs& deferral) {
-                const auto plan = make_plan(inputs, outputs, std::move(bridge), tx_flush_interval_us, sleep_max_us);
+               bool perf_metrics, const py::kwargs& deferral) {
+                const auto plan =
+                    make_plan(inputs, outputs, std::move(bridge), tx_flush_interval_us, sleep_max_us, perf_metrics);
                 const auto config = parse_deferral_config(deferral);
                 const py::gil_scoped_release release;
                 self.reload(plan, config);
             },
             py::kw_only(), py::arg("inputs"), py::arg("outputs"), py::arg("bridge").none(true),
-            py::arg("tx_flush_interval_us"), py::arg("sleep_max_us"))
+            py::arg("tx_flush_interval_us"), py::arg("sleep_max_us"), py::arg("perf_metrics"))
         .def("wind_down", &PmdThread::wind_down)
         .def("stop", &PmdThread::stop, py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("core", &PmdThread::core)

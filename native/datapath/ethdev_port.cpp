@@ -110,7 +110,7 @@ int EthdevPort::send(std::uint16_t qid, Batch& batch, Sent& sent) {
         txq.stats.completed += taken;
     }
     txq.owner->now = rte_rdtsc();
-    (taken > 0 ? txq.stats.submit_cycles : txq.stats.wasted_cycles) += txq.owner->now - start;
+    txq.owner->count_cycles(txq.stats, &TxqStats::submit_cycles, taken > 0, txq.owner->now - start);
     return result;
 }
 
@@ -155,7 +155,9 @@ std::uint32_t EthdevPort::poll(Txq& txq) {
         return 0;
     }
     const auto returned = txq.ledger->take_back(outstanding - in_ring, [&txq](std::uint64_t submitted_at) {
-        txq.in_flight_times.record(txq.owner->now - submitted_at);
+        if (txq.owner->perf_metrics) {
+            txq.in_flight_times.record(txq.owner->now - submitted_at);
+        }
     });
     txq.stats.completed += returned.completed;
     txq.stats.late_completions += returned.late;
@@ -170,7 +172,7 @@ int EthdevPort::process_async(Txq& txq, bool force) {
     if (!txq.ledger->oldest_done()) {
         const std::uint64_t start = txq.owner->now;
         const std::uint32_t returned = poll(txq);
-        (returned > 0 ? txq.stats.complete_cycles : txq.stats.wasted_cycles) += txq.owner->now - start;
+        txq.owner->count_cycles(txq.stats, &TxqStats::complete_cycles, returned > 0, txq.owner->now - start);
     }
     if (txq.ledger->oldest_done()) {
         txq.ledger->claim_oldest();

@@ -51,6 +51,8 @@ template<bool from_outside> void PmdThread::run_while(Request request) {
     while (request_.load(std::memory_order_relaxed) == request) {
         const std::uint64_t start = owner_.now;
         const std::uint64_t completions = owner_.completions;
+        const std::uint64_t wasted = owner_.wasted_cycles;
+        const std::uint64_t batches = stats_.tx_batches;
         owner_.waited = 0;
         std::uint32_t received = 0;
         std::uint32_t received_at_most = 0;
@@ -65,9 +67,10 @@ template<bool from_outside> void PmdThread::run_while(Request request) {
         if (owner_.now == start || polls_take_time) {
             owner_.now = rte_rdtsc(); // no send and no check has read it, or polls came after
         }
-        if (received > 0 || finished > 0 || owner_.completions != completions) {
+        if (received > 0 || stats_.tx_batches != batches || finished > 0 || owner_.completions != completions) {
             ++stats_.busy_iterations;
             stats_.busy_cycles += owner_.now - start;
+            stats_.wasted_cycles += owner_.wasted_cycles - wasted;
         } else {
             stats_.idle_cycles += owner_.now - start;
         }
@@ -256,9 +259,11 @@ void PmdThread::send(PmdWork::Output& output, Batch& batch, std::span<const defe
     const std::uint64_t start = owner_.now;
     ++stats_.tx_batches;
     Sent sent;
+    const std::uint64_t wasted = owner_.wasted_cycles;
     const int result = output.port->send(output.qid, batch, sent);
     stats_.tx_packets += sent.packets;
     stats_.handed_over += sent.handed_over;
+    stats_.wasted_send_cycles += owner_.wasted_cycles - wasted;
     charge_send(shares, owner_.now - start);
     if (result == -EINPROGRESS) {
         work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes), shares);

@@ -117,6 +117,7 @@ void PmdThread::start_work() {
     owner_.max_stall = config.max_stall_us == 0
                            ? std::numeric_limits<std::uint64_t>::max()
                            : static_cast<std::uint64_t>(static_cast<double>(config.max_stall_us) * config.ticks_per_us);
+    owner_.perf_metrics = work_->perf_metrics();
     work_->acquire();
 }
 

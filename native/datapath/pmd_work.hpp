@@ -40,6 +40,7 @@ struct PmdPlan {
     std::shared_ptr<Bridge> bridge; // or nullptr
     std::uint32_t tx_flush_interval_us = 0;
     std::uint32_t sleep_max_us = 0;
+    bool perf_metrics = true; // as an Owner has them
 };
 
 // A plan made ready for the loop. Keeps the plan's ports.
@@ -107,6 +108,7 @@ class PmdWork {
 
     [[nodiscard]] Bridge* bridge() const { return plan_.bridge.get(); }
     [[nodiscard]] std::uint64_t flush_interval_cycles() const { return flush_interval_cycles_; }
+    [[nodiscard]] bool perf_metrics() const { return plan_.perf_metrics; }
     [[nodiscard]] std::uint64_t sleep_max_ns() const { return 1000ull * plan_.sleep_max_us; }
     // Sends that are to come, or are in progress.
     [[nodiscard]] bool has_pending() const;

@@ -71,6 +71,21 @@ struct Owner : defer::Clock {
     std::uint64_t max_stall = 0; // cycles that it may wait in one turn of its loop
     std::uint64_t longest_stall = 0;
     std::vector<dpdk::DmaHold*> dma_holds; // of its queues
+    bool perf_metrics = true;              // its queues count what cycles went for, and times in flight
+    std::uint64_t wasted_cycles = 0;       // by its queues, so counted
+
+    // Cycles of a send or a check that moved something, or nothing. `useful`: the counter for the former.
+    void count_cycles(TxqStats& stats, std::uint64_t TxqStats::*useful, bool moved_some, std::uint64_t cycles) {
+        if (!perf_metrics) {
+            return;
+        }
+        if (moved_some) {
+            stats.*useful += cycles;
+        } else {
+            stats.wasted_cycles += cycles;
+            wasted_cycles += cycles;
+        }
+    }
 };
 
 using DmaChannels = std::vector<dpdk::DmaChannel*>;

@@ -83,11 +83,13 @@ struct TxqStats {
 
 struct PmdStats {
     std::uint64_t iterations = 0;
-    std::uint64_t busy_iterations = 0; // that received packets, or finished deferred work
+    std::uint64_t busy_iterations = 0; // that received or sent packets, or finished deferred work
     std::uint64_t idle_cycles = 0;
     std::uint64_t busy_cycles = 0;
-    std::uint64_t sleep_iterations = 0; // that it slept after
-    std::uint64_t sleep_cycles = 0;     // asleep, neither idle nor busy
+    std::uint64_t wasted_cycles = 0;      // of the busy ones, in sends and checks that moved nothing
+    std::uint64_t wasted_send_cycles = 0; // of these, in sends
+    std::uint64_t sleep_iterations = 0;   // that it slept after
+    std::uint64_t sleep_cycles = 0;       // asleep, neither idle nor busy
     std::uint64_t rx_packets = 0;
     std::uint64_t tx_packets = 0; // handed to a port's send and not dropped there, finished or still in progress
     std::uint64_t tx_batches = 0;

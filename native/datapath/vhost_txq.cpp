@@ -62,7 +62,7 @@ int VhostTxq::process_async(bool force) {
         const std::uint64_t start = owner_->now;
         const std::uint32_t returned = poll();
         const std::uint64_t cycles = owner_->now - start;
-        (returned > 0 ? stats_.complete_cycles : stats_.wasted_cycles) += cycles;
+        owner_->count_cycles(stats_, &TxqStats::complete_cycles, returned > 0, cycles);
         if (mode_ == CopyMode::automatic) {
             returned > 0 ? choice_.finished(returned, cycles) : choice_.checked_in_vain(cycles);
         }
@@ -104,8 +104,11 @@ std::uint32_t VhostTxq::poll() {
 }
 
 void VhostTxq::take_back(std::uint32_t packets) {
-    const auto returned = ledger_.take_back(
-        packets, [this](std::uint64_t submitted_at) { in_flight_times_.record(owner_->now - submitted_at); });
+    const auto returned = ledger_.take_back(packets, [this](std::uint64_t submitted_at) {
+        if (owner_->perf_metrics) {
+            in_flight_times_.record(owner_->now - submitted_at);
+        }
+    });
     owner_->completions += packets;
     stats_.completed += returned.completed;
     stats_.late_completions += returned.late;

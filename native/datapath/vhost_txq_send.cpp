@@ -22,7 +22,8 @@ constexpr std::uint64_t waits_between_engine_changes = 16;
 } // namespace
 
 int VhostTxq::send(Batch& batch, Sent& sent) {
-    const std::uint64_t start = rte_rdtsc();
+    const bool is_timed = owner_->perf_metrics || asked_mode_.load(std::memory_order_relaxed) == CopyMode::automatic;
+    const std::uint64_t start = is_timed ? rte_rdtsc() : owner_->now;
     take_handed_back();
     std::uint32_t longest = 0;
     std::uint64_t bytes = check_lengths(batch, longest);
@@ -59,7 +60,7 @@ int VhostTxq::send(Batch& batch, Sent& sent) {
     sent.packets += taken;
     sent.bytes += bytes;
     owner_->now = rte_rdtsc();
-    (taken > 0 ? stats_.submit_cycles : stats_.wasted_cycles) += owner_->now - start;
+    owner_->count_cycles(stats_, &TxqStats::submit_cycles, taken > 0, owner_->now - start);
     stats_.batches += taken > 0;
     if (mode_ == CopyMode::automatic && taken == offered && taken > 0) {
         choice_.sent(engine_, taken, bytes, owner_->now - cost_since_);

@@ -91,7 +91,15 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         metavar="KEY=VALUE,...",
         help="lay a model over the devices, such as bandwidth_gb_per_s=30,latency_us=2",
     )
-    parser.add_argument("--repeat", type=positive_count, metavar="N", help="rounds at each point (default 10)")
+    parser.add_argument(
+        "--forks",
+        type=positive_count,
+        metavar="N",
+        help="pairs of processes that measure everything, one after the other, since they differ (default 5)",
+    )
+    parser.add_argument(
+        "--repeat", type=positive_count, metavar="N", help="rounds at each point in each fork (default 3; --quick 2)"
+    )
     parser.add_argument("--slice-ms", type=positive_count, metavar="MS", help="of each slice (default 100)")
     parser.add_argument(
         "--quick",
@@ -205,6 +213,8 @@ def _write_topology(found: Evaluation) -> str:
 
 def _schedule(args: argparse.Namespace) -> Schedule:
     schedule = QUICK if args.quick else Schedule()
+    if args.forks is not None:
+        schedule = replace(schedule, forks=args.forks)
     if args.repeat is not None:
         schedule = replace(schedule, rounds=args.repeat)
     if args.no_loss is not None:
@@ -249,8 +259,10 @@ class _Progress:
             return
         passed = time.monotonic() - self._start
         if done == 0:
-            seconds = self._schedule.seconds(total, self._engines)
-            self._say(f"{total} points, {self._schedule.slices(self._engines)} slices each: about {_duration(seconds)}")
+            points, forks = total // self._schedule.forks, self._schedule.forks
+            seconds = self._schedule.seconds(points, self._engines)
+            slices = self._schedule.slices(self._engines)
+            self._say(f"{points} points in {forks} forks, {slices} slices each: about {_duration(seconds)}")
         if done < total:
             left = f", about {_duration(passed / done * (total - done))} left" if done else ""
             self._say(f"{done + 1} of {total}: {point}{left}")

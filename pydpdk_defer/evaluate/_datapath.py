@@ -122,7 +122,8 @@ def _counted(grown: Snapshot, guest: str, device: str, seconds: float) -> dict[s
             processing=processing,
             submit=sum(txq.submit_cycles for txq in txqs),
             complete=sum(txq.complete_cycles for txq in txqs),
-            wasted=sum(txq.wasted_cycles for txq in txqs),
+            wasted=pmd.wasted_cycles,
+            wasted_sends=pmd.wasted_send_cycles,
             passed=round(seconds * grown.tsc_hz),
         ),
         "checks": pmd.work_in_progress + pmd.work_done,
@@ -135,13 +136,15 @@ def _counted(grown: Snapshot, guest: str, device: str, seconds: float) -> dict[s
     }
 
 
-def _split(busy: int, processing: int, submit: int, complete: int, wasted: int, passed: int) -> dict[str, int]:
+def _split(
+    busy: int, processing: int, submit: int, complete: int, wasted: int, wasted_sends: int, passed: int
+) -> dict[str, int]:
     """Parts of the busy cycles that add up to them.
 
-    `processing` are polls that brought packets and their sends, those in vain included. Checks in vain are counted in
-    idle turns of the loop too: as `wasted` goes at most what the other parts leave, and then nothing is left as `rest`.
+    `processing` are polls that brought packets and their sends, those in vain included. The parts are read from
+    counters that are made public at different times, so none may be more than what the others leave.
     """
-    receive = min(max(processing - submit, 0), busy)
+    receive = min(max(processing - submit - wasted_sends, 0), busy)
     submit = min(submit, busy - receive)
     complete = min(complete, busy - receive - submit)
     wasted = min(wasted, busy - receive - submit - complete)

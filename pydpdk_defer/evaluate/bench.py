@@ -148,6 +148,11 @@ class Bench:
         if self._wanted is not None:
             self.prepare(self._wanted)
 
+    def renew(self) -> None:
+        """End both in order; `prepare` starts new ones."""
+        self.close()
+        self._at = None
+
     def _discard(self) -> None:
         self._at = None
         self._end_guest()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydpdk_defer._stats_text import rows
 from pydpdk_defer.evaluate.comparison import ROUNDS_MIN
 from pydpdk_defer.evaluate.evaluation import Evaluation
-from pydpdk_defer.evaluate.intervals import Interval, median_interval
+from pydpdk_defer.evaluate.intervals import Interval, Sample, median_interval
 from pydpdk_defer.evaluate.tables import connect
 
 __all__ = ["Change", "Changes", "compare"]
@@ -30,7 +30,7 @@ _VALUES: Mapping[Measure, str] = {
 _RATIO: Measure = "dma/cpu cycles"
 _KEY = "frames, burst, queues, policy, device"
 _RATIOS = f"""
-    SELECT side, {_KEY}, 'dma/cpu' AS engine, list(dma.cycles_per_packet / cpu.cycles_per_packet) AS found
+    SELECT side, {_KEY}, 'dma/cpu' AS engine, dma.fork, list(dma.cycles_per_packet / cpu.cycles_per_packet)
     FROM repetitions AS dma JOIN repetitions AS cpu USING (side, {_KEY}, phase, round)
     WHERE phase = 'paced' AND dma.engine = 'dma' AND cpu.engine = 'cpu'
       AND dma.cycles_per_packet > 0 AND cpu.cycles_per_packet > 0
@@ -109,17 +109,17 @@ def compare(before: Evaluation, after: Evaluation, tolerance: float = 0.1, *, ab
     counts as a regression is the ratio of DMA to CPU cycles; with `absolute` everything does, for a host of one's own.
     """
     with connect(before=before, after=after) as connection:
-        found: dict[tuple[Any, ...], dict[str, list[float]]] = {}
+        found: dict[tuple[Any, ...], dict[str, dict[int, list[float]]]] = {}
         for measure, (which, _) in _MEASURES.items():
             value = _VALUES[measure]
             query = f"""
-                SELECT side, {_KEY}, engine, list({value}) FROM repetitions
+                SELECT side, {_KEY}, engine, fork, list({value}) FROM repetitions
                 WHERE failure = '' AND {which} AND {value} > 0 GROUP BY ALL
             """
-            for side, *key, values in connection.execute(query).fetchall():
-                found.setdefault((*key, measure), {})[side] = values
-        for side, *key, values in connection.execute(_RATIOS).fetchall():
-            found.setdefault((*key, _RATIO), {})[side] = values
+            for side, *key, fork, values in connection.execute(query).fetchall():
+                found.setdefault((*key, measure), {}).setdefault(side, {})[fork] = values
+        for side, *key, fork, values in connection.execute(_RATIOS).fetchall():
+            found.setdefault((*key, _RATIO), {}).setdefault(side, {})[fork] = values
     changes = tuple(
         sorted(_changes(found), key=lambda c: (c.burst, c.queues, c.policy, c.device, _place(c.frames), c.engine))
     )
@@ -131,21 +131,21 @@ def compare(before: Evaluation, after: Evaluation, tolerance: float = 0.1, *, ab
     return Changes(changes, tolerance, absolute, tuple(_notes(before, after, found)))
 
 
-def _changes(found: Mapping[tuple[Any, ...], Mapping[str, list[float]]]) -> Iterator[Change]:
+def _changes(found: Mapping[tuple[Any, ...], Mapping[str, Sample]]) -> Iterator[Change]:
     for (*point, measure), sides in found.items():
         if len(sides) == 2:
             before, after = median_interval(sides["before"]), median_interval(sides["after"])
             change = after.value / before.value - 1
             less_is_better = _MEASURES[measure][1] if measure in _MEASURES else True
             outcome: Outcome = "cannot be told"
-            if min(map(len, sides.values())) >= ROUNDS_MIN and not before.overlaps(after):
+            if min(map(_rounds, sides.values())) >= ROUNDS_MIN and not before.overlaps(after):
                 outcome = "faster" if (change < 0) == less_is_better else "slower"
             frames, burst, queues, policy, device, engine = point
             yield Change(frames, burst, queues, policy, device, engine, measure, before, after, change, outcome)
 
 
 def _notes(
-    before: Evaluation, after: Evaluation, found: Mapping[tuple[Any, ...], Mapping[str, list[float]]]
+    before: Evaluation, after: Evaluation, found: Mapping[tuple[Any, ...], Mapping[str, Sample]]
 ) -> Iterator[str]:
     for name, then, now in (
         ("CPU", before.header.host.get("cpu"), after.header.host.get("cpu")),
@@ -159,6 +159,10 @@ def _notes(
             yield f"not the same {name}: {then}, then {now}"
     if alone := sum(len(sides) == 1 for sides in found.values()):
         yield f"{alone} measures are in one of the two only"
+
+
+def _rounds(sample: Sample) -> int:
+    return sum(map(len, sample.values()))
 
 
 def _place(frames: str) -> float:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Two copy engines at one point: who needs fewer cycles at the same rate, who delivers more at full load."""
 
+import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pydpdk_defer.evaluate.axes import Engine, Point
-from pydpdk_defer.evaluate.intervals import Interval, median_interval
+from pydpdk_defer.evaluate.intervals import Interval, Sample, median_interval
 from pydpdk_defer.evaluate.records import Phase, Repetition
 
 __all__ = ["ROUNDS_MIN", "Comparison", "PointFigures", "Quantity", "Winner", "families", "figures"]
@@ -24,14 +25,20 @@ class Comparison:
 
     `ratio`: one / other, of cycles per packet at the same offered rate, or of packets/s at full load. `winner`: "no
     difference" where the ratio's interval holds 1, the intervals of both engines overlap, or rounds are fewer than 5.
+    `ratios`: by fork.
     """
 
     quantity: Quantity
     one: Engine
     other: Engine
     ratio: Interval
-    ratios: tuple[float, ...]
+    ratios: Sample
     winner: Winner
+
+    @property
+    def rounds(self) -> int:
+        """How many ratios there are."""
+        return sum(map(len, self.ratios.values()))
 
 
 class PointFigures:
@@ -63,29 +70,46 @@ class PointFigures:
         return tuple(engine for engine in ("cpu", "dma", "auto") if any(self.of(p, engine) for p in ("full", "paced")))
 
     def interval(self, quantity: Quantity, engine: Engine) -> Interval | None:
-        """Cycles per packet or packets/s of an engine; `None` without a repetition."""
-        values = [value for r in self.of(_PHASE[quantity], engine) if (value := _value(quantity, r)) is not None]
-        return median_interval(values) if values else None
+        """Cycles per packet or packets/s of an engine; `None` without a repetition.
+
+        What weighs on all engines of a round alike, as the processes that measured it do, is not in the interval: that
+        is of the engine's part in the rounds' geometric means.
+        """
+        by_engine = {other: self._values(quantity, other) for other in self.engines}
+        mine = by_engine.get(engine)
+        if not mine:
+            return None
+        common = set(mine).intersection(*by_engine.values())
+        if not common:
+            return median_interval(self._by_fork(quantity, engine, mine))
+        means = {number: statistics.geometric_mean(of[number] for of in by_engine.values()) for number in common}
+        parts = {number: mine[number] / mean for number, mean in means.items()}
+        return median_interval(self._by_fork(quantity, engine, parts)).times(statistics.median(means.values()))
 
     def compare(self, quantity: Quantity, one: Engine, other: Engine) -> Comparison | None:
         """`None` without a round in which both were measured."""
-        ratios = tuple(self._ratios(quantity, one, other))
-        mine, its = self.interval(quantity, one), self.interval(quantity, other)
-        if not ratios or mine is None or its is None:
+        mine, its = self._values(quantity, one), self._values(quantity, other)
+        ratios = {number: value / its[number] for number, value in mine.items() if number in its}
+        of_one, of_other = self.interval(quantity, one), self.interval(quantity, other)
+        if not ratios or of_one is None or of_other is None:
             return None
-        ratio = median_interval(ratios)
+        by_fork = self._by_fork(quantity, one, ratios)
+        ratio = median_interval(by_fork)
         winner: Winner = "no difference"
-        if len(ratios) >= ROUNDS_MIN and not ratio.holds(1) and not mine.overlaps(its):
+        if len(ratios) >= ROUNDS_MIN and not ratio.holds(1) and not of_one.overlaps(of_other):
             winner = one if (ratio.value < 1) == (quantity == "cycles") else other
-        return Comparison(quantity, one, other, ratio, ratios, winner)
+        return Comparison(quantity, one, other, ratio, by_fork, winner)
 
-    def _ratios(self, quantity: Quantity, one: Engine, other: Engine) -> Iterator[float]:
-        its = {repetition.round: repetition for repetition in self.of(_PHASE[quantity], other)}
-        for repetition in self.of(_PHASE[quantity], one):
-            if repetition.round in its:
-                mine, his = _value(quantity, repetition), _value(quantity, its[repetition.round])
-                if mine and his:
-                    yield mine / his
+    def _values(self, quantity: Quantity, engine: Engine) -> dict[int, float]:
+        """By round; without those that gave none."""
+        rounds = self._by_engine.get((_PHASE[quantity], engine), {})
+        return {number: value for number, r in sorted(rounds.items()) if (value := _value(quantity, r))}
+
+    def _by_fork(self, quantity: Quantity, engine: Engine, by_round: Mapping[int, float]) -> dict[int, list[float]]:
+        sample: dict[int, list[float]] = defaultdict(list)
+        for number, value in by_round.items():
+            sample[self._by_engine[_PHASE[quantity], engine][number].fork].append(value)
+        return dict(sample)
 
 
 def _value(quantity: Quantity, repetition: Repetition) -> float | None:

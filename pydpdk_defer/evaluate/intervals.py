@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Medians of few noisy values with what they are worth: bootstrap intervals (Efron, 1979), 95 %.
 
-Percentiles of the resamples are the expanded ones (Hesterberg, 2015, "What Teachers Should Know About the Bootstrap"):
-with some ten values the usual 2.5 and 97.5 are too narrow, as Student's t and n - 1 tell. Everything here is a function
-of its arguments: the resamples are drawn by a generator of a fixed seed.
+Values come in samples: by fork, the pair of processes that measured them. Each resample draws forks, and values within
+each (Davison and Hinkley, 1997, section 3.8): values of one fork have an error in common that more of them do not
+lessen. Percentiles of the resamples are the expanded ones (Hesterberg, 2015, "What Teachers Should Know About the
+Bootstrap"): with few forks the usual 2.5 and 97.5 are too narrow, as Student's t and n - 1 tell. Everything here is a
+function of its arguments: the resamples are drawn by a generator of a fixed seed.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "crossing", "crossing_interval", "median_interval"]
+__all__ = ["Interval", "Sample", "crossing", "crossing_interval", "median_interval"]
+
+Sample = Mapping[int, Sequence[float]]  # by fork
 
 _RESAMPLES = 2000
 _TAIL = 0.025
@@ -39,16 +42,23 @@ class Interval:
         """Whether some number is in both."""
         return self.low <= other.high and other.low <= self.high
 
+    def times(self, factor: float) -> "Interval":
+        """The same of quantities that are so many times larger."""
+        return Interval(self.low * factor, self.value * factor, self.high * factor)
+
     def holds(self, number: float) -> bool:
         """Whether the number is within the bounds."""
         return self.low <= number <= self.high
 
 
-def median_interval(values: Sequence[float]) -> Interval:
+def median_interval(sample: Sample) -> Interval:
     """The median of at least one value, and its interval; of one value the interval is the value."""
+    values = [value for of_fork in sample.values() for value in of_fork]
     if not values:
         raise ValueError("no values: a median needs one")
-    low, high = np.percentile(_medians(values, np.random.default_rng(_SEED)), _percents(len(values)))
+    chosen = np.random.default_rng(_SEED)
+    medians = _medians(sample, chosen.random((_RESAMPLES, len(sample))), chosen)
+    low, high = np.percentile(medians, _percents(_independent(sample)))
     return Interval(float(low), float(np.median(values)), float(high))
 
 
@@ -57,41 +67,54 @@ def crossing(ratios: Mapping[float, float]) -> float | None:
 
     `ratios` by size. The smallest size if all are below 1; `None` if that of the largest size is not.
     """
-    sizes = sorted(ratios, reverse=True)
-    if ratios[sizes[0]] >= 1:
-        return None
-    for above, below in pairwise(sizes):
-        if ratios[below] >= 1:
-            high, low = math.log(ratios[above]), math.log(ratios[below])
-            part = low / (low - high)
-            return math.exp(math.log(below) + part * (math.log(above) - math.log(below)))
-    return sizes[-1]
+    [found] = _crossings({size: np.array([ratio]) for size, ratio in ratios.items()})
+    return None if math.isnan(found) else float(found)
 
 
-def crossing_interval(ratios: Mapping[float, Sequence[float]]) -> Interval | None:
+def crossing_interval(ratios: Mapping[float, Sample]) -> Interval | None:
     """The crossing of the medians of ratios, and its interval; `None` without a crossing.
 
     The interval is for the crossing that another evaluation of the same length would find: both have the same error, so
     it is wider than that of this one by the square root of 2. It ends at the smallest and the largest size; a resample
-    that never crosses counts as the largest.
+    that never crosses counts as the largest. A resample draws the same forks at all sizes.
     """
-    value = crossing({size: float(np.median(of_size)) for size, of_size in ratios.items()})
+    every = {size: [ratio for of_fork in sample.values() for ratio in of_fork] for size, sample in ratios.items()}
+    value = crossing({size: float(np.median(of_size)) for size, of_size in every.items()})
     if value is None:
         return None
     chosen = np.random.default_rng(_SEED)
-    medians = {size: _medians(of_size, chosen) for size, of_size in ratios.items()}
+    forks = chosen.random((_RESAMPLES, max(map(len, ratios.values()))))
+    medians = {size: _medians(sample, forks, chosen) for size, sample in ratios.items()}
     smallest, largest = min(ratios), max(ratios)
-    resampled = [
-        crossing({size: float(of_size[number]) for size, of_size in medians.items()}) or largest
-        for number in range(_RESAMPLES)
-    ]
-    low, high = map(float, np.percentile(resampled, _percents(min(map(len, ratios.values())))))
+    resampled = np.nan_to_num(_crossings(medians), nan=largest)
+    low, high = map(float, np.percentile(resampled, _percents(min(map(_independent, ratios.values())))))
     wider = math.sqrt(2)
     return Interval(
         max(smallest, value * min(1.0, low / value) ** wider),
         value,
         min(largest, value * max(1.0, high / value) ** wider),
     )
+
+
+def _crossings(ratios: Mapping[float, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Many at once, by size one ratio for each; not a number: there is none."""
+    sizes = np.log(np.array(sorted(ratios, reverse=True), dtype=np.float64))
+    logs = np.log(np.stack([ratios[size] for size in sorted(ratios, reverse=True)], axis=1))
+    is_lost = logs >= 0
+    below = np.argmax(is_lost, axis=1)  # the largest size at which the ratio is not below 1
+    above = np.maximum(below - 1, 0)
+    number = np.arange(len(logs))
+    low, high = logs[number, below], logs[number, above]
+    part = low / np.where(low == high, 1.0, low - high)
+    found = np.exp(sizes[below] + part * (sizes[above] - sizes[below]))
+    found = np.where(is_lost.any(axis=1), found, math.exp(sizes[-1]))
+    crossings: NDArray[np.float64] = np.where(is_lost[:, 0], math.nan, found)
+    return crossings
+
+
+def _independent(sample: Sample) -> int:
+    """How many values have no error in common: forks, or what the only one measured."""
+    return len(sample) if len(sample) > 1 else sum(map(len, sample.values()))
 
 
 def _percents(values: int) -> tuple[float, float]:
@@ -106,8 +129,13 @@ def _percents(values: int) -> tuple[float, float]:
     return tail, 100 - tail
 
 
-def _medians(values: Sequence[float], chosen: np.random.Generator) -> NDArray[np.float64]:
-    """Of resamples with replacement."""
-    array = np.asarray(values, dtype=np.float64)
-    medians: NDArray[np.float64] = np.median(array[chosen.integers(len(array), size=(_RESAMPLES, len(array)))], axis=1)
+def _medians(sample: Sample, forks: NDArray[np.float64], chosen: np.random.Generator) -> NDArray[np.float64]:
+    """Of resamples with replacement. `forks`: which, as parts of all, a row for each resample."""
+    rows = [np.asarray(sample[fork], dtype=np.float64) for fork in sorted(sample)]
+    lengths = np.array([len(row) for row in rows])
+    longest = int(lengths.max())
+    values = np.stack([np.resize(row, longest) for row in rows])
+    of_fork = (forks[:, : len(rows)] * len(rows)).astype(np.int64)
+    in_fork = (chosen.random((*of_fork.shape, longest)) * lengths[of_fork][..., np.newaxis]).astype(np.int64)
+    medians: NDArray[np.float64] = np.median(values[of_fork[..., np.newaxis], in_fork], axis=(1, 2))
     return medians

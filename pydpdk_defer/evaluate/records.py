@@ -47,9 +47,9 @@ class Cycles(_Model):
     """TSC cycles of the PMD thread in a slice: where the busy ones went, and those that passed.
 
     `receive`: polls that brought packets; `submit`: sends that the guest's ring took something of; `complete`: checks
-    that brought completions back; `wasted`: sends and checks that moved nothing, those of idle turns of the loop among
-    them, so at most what the other parts leave; `rest`: all other busy cycles. `busy`: the sum of these five.
-    `passed`: while traffic ran.
+    that brought completions back; `wasted`: sends and checks that moved nothing, but for checks of turns that had
+    nothing else to do, which are idle; `rest`: all other busy cycles. `busy`: the sum of these five. `passed`: while
+    traffic ran.
     """
 
     receive: NonNegativeInt
@@ -80,6 +80,7 @@ class Repetition(_Model):
 
     `phase`: "full" sends as fast as it goes, "paced" at `offered_pps`, the same for all engines of the point,
     "no_loss" at the highest rate that loses no more than it may. `round`: engines of one round belong together.
+    `fork`: which pair of processes, of those that measured one after the other.
     `seconds`: while traffic was sent, `delivered_seconds`: until the last packet arrived. `delivered` packets are
     what the guest counted. `moved_by`: who copied, in words. `bytes_by_engine`: of those, how many. `latency` and
     `in_flight`: HdrHistograms in V2 form (base64), in ns; one-way latency of each frame, and for each batch from
@@ -92,6 +93,7 @@ class Repetition(_Model):
     phase: Phase
     engine: Engine
     round: NonNegativeInt
+    fork: NonNegativeInt = 0
     failure: str = ""
     offered_pps: NonNegativeFloat = 0.0
     seconds: NonNegativeFloat = 0.0

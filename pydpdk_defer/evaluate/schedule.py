@@ -6,30 +6,35 @@ from dataclasses import dataclass
 __all__ = ["QUICK", "Schedule"]
 
 # What one slice takes beside its own time: a lead-in, the engine's change, the end of what is in flight, the guest.
-_SLICE_OVERHEAD_SECONDS = 0.08
-_POINT_OVERHEAD_SECONDS = 0.5
+_SLICE_OVERHEAD_SECONDS = 0.05
+_POINT_OVERHEAD_SECONDS = 0.2
 _START_SECONDS = 4.0
+_FORK_SECONDS = 3.0
 _SEARCH_TRIALS = 25  # bring a search to its end, about
 _TRIAL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How often and how long. `rounds` at the same rate, `full_rounds` as fast as it goes; in each every engine once.
+    """How often and how long. In each round every engine has one slice.
 
-    `verify_every`: at every so many points of a device the payload is proved first, at its largest frames always.
-    `no_loss`: also search the highest rate that loses no more than this part, 0 for none; `None`: no search.
+    `forks`: everything is measured by so many pairs of processes, one after the other: what a process has by chance,
+    such as where its memory lies, makes them differ by more than their rounds show. Each does `rounds` at the same rate
+    and `full_rounds` as fast as it goes, after `warm_up_rounds`. `verify_every`: at every so many points of a device
+    the payload is proved first, at its largest frames always. `no_loss`: also search the highest rate that loses no
+    more than this part, 0 for none; `None`: no search.
     """
 
-    rounds: int = 10
-    full_rounds: int = 6
-    warm_up_rounds: int = 2
+    forks: int = 5
+    rounds: int = 3
+    full_rounds: int = 2
+    warm_up_rounds: int = 1
     slice_seconds: float = 0.1
     verify_every: int = 4
     no_loss: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "full_rounds", "warm_up_rounds", "verify_every"):
+        for name in ("forks", "rounds", "full_rounds", "warm_up_rounds", "verify_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
         if not 0.01 <= self.slice_seconds <= 10:
@@ -39,14 +44,16 @@ class Schedule:
 
     def slices(self, engines: int) -> int:
         """Slices of one point."""
-        return engines * (self.rounds + self.full_rounds + 2 * self.warm_up_rounds)
+        return engines * self.forks * (self.rounds + self.full_rounds + self.warm_up_rounds)
 
     def seconds(self, points: int, engines: int) -> float:
         """An estimate of how long so many points take."""
-        of_point = self.slices(engines) * (self.slice_seconds + _SLICE_OVERHEAD_SECONDS) + _POINT_OVERHEAD_SECONDS
+        of_point = (
+            self.slices(engines) * (self.slice_seconds + _SLICE_OVERHEAD_SECONDS) + self.forks * _POINT_OVERHEAD_SECONDS
+        )
         if self.no_loss is not None:
             of_point += engines * _SEARCH_TRIALS * _TRIAL_SECONDS
-        return _START_SECONDS + points * of_point
+        return _START_SECONDS + (self.forks - 1) * _FORK_SECONDS + points * of_point
 
 
-QUICK = Schedule(rounds=12, full_rounds=6, warm_up_rounds=1, slice_seconds=0.05, verify_every=100)
+QUICK = Schedule(rounds=2, full_rounds=1, slice_seconds=0.04, verify_every=100)

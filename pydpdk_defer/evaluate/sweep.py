@@ -41,12 +41,15 @@ class Measurer(Protocol):
     def recover(self) -> None:
         """Make ready again after an error."""
 
+    def renew(self) -> None:
+        """From the next `prepare` on measure in new processes."""
+
 
 Progress = Callable[[int, int, Point], None]
 
 
 class Sweep:
-    """Goes through the points of `axes` and gives each repetition to `keep` as it comes.
+    """Goes through the points of `axes`, once for each fork, and gives each repetition to `keep` as it comes.
 
     `done`: repetitions of an earlier part of the same evaluation; rounds that are whole are not measured again.
     """
@@ -75,33 +78,48 @@ class Sweep:
                 rounds.setdefault(repetition.round, {})[repetition.engine] = repetition
         self._progress = progress or (lambda _done, _total, _point: None)
         self._until = until or (lambda: False)
+        self._fork = 0
 
     def run(self) -> bool:
         """All points; false when `until()` was true first. `CorruptionError` ends it."""
         points = self._axes.points()
-        verified: dict[str, int] = {}
-        for number, point in enumerate(points):
-            if self._until():
-                return False
-            self._progress(number, len(points), point)
-            if self._is_whole(point):
-                continue
-            if self._prepared(point):
-                count = verified[point.device] = verified.get(point.device, -1) + 1
-                is_sample = count % self._schedule.verify_every == 0 or point.frames == self._axes.largest_frame
-                if not is_sample or self._verified(point):
-                    self._measure(point)
-        self._progress(len(points), len(points), points[-1])
+        total = self._schedule.forks * len(points)
+        for fork in range(self._schedule.forks):
+            self._fork = fork
+            is_new, verified = fork == 0, dict[str, int]()
+            for number, point in enumerate(points, fork * len(points)):
+                if self._until():
+                    return False
+                self._progress(number, total, point)
+                if self._is_whole(point):
+                    continue
+                if not is_new:
+                    self._measurer.renew()
+                    is_new = True
+                if self._prepared(point):
+                    count = verified[point.device] = verified.get(point.device, -1) + 1
+                    is_sample = count % self._schedule.verify_every == 0 or point.frames == self._axes.largest_frame
+                    if not is_sample or self._verified(point):
+                        self._measure(point)
+        self._progress(total, total, points[-1])
         return not self._until()
 
-    def _is_whole(self, point: Point) -> bool:
-        wanted: list[tuple[Phase, int]] = [("full", self._schedule.full_rounds), ("paced", self._schedule.rounds)]
-        if self._schedule.no_loss is not None:
-            wanted.append(("no_loss", 1))
-        return all(self._is_whole_phase(point, phase, rounds) for phase, rounds in wanted)
+    def _wanted(self, phase: Phase) -> range:
+        """The rounds of the present fork."""
+        if phase == "no_loss":
+            return range(1 if self._schedule.no_loss is not None and self._fork == 0 else 0)
+        rounds = self._schedule.full_rounds if phase == "full" else self._schedule.rounds
+        return range(self._fork * rounds, (self._fork + 1) * rounds)
 
-    def _is_whole_phase(self, point: Point, phase: Phase, rounds: int) -> bool:
-        return all(self._is_done(point, phase, number) for number in range(rounds))
+    def _is_whole(self, point: Point) -> bool:
+        phases: tuple[Phase, ...] = ("full", "paced", "no_loss")
+        return all(self._is_whole_phase(point, phase) for phase in phases)
+
+    def _is_whole_phase(self, point: Point, phase: Phase) -> bool:
+        return not self._missing(point, phase)
+
+    def _missing(self, point: Point, phase: Phase) -> list[int]:
+        return [number for number in self._wanted(phase) if not self._is_done(point, phase, number)]
 
     def _is_done(self, point: Point, phase: Phase, number: int) -> bool:
         return self._done.get((point, phase), {}).get(number, {}).keys() >= set(self._axes.engines)
@@ -110,7 +128,7 @@ class Sweep:
         try:
             self._measurer.prepare(point)
         except DeferError as error:
-            self._fail(point, "full", self._axes.engines[0], 0, error)
+            self._fail(point, "full", self._axes.engines[0], self._wanted("full")[0], error)
             return False
         return True
 
@@ -119,7 +137,7 @@ class Sweep:
             try:
                 wrong = self._measurer.verify(point, engine, _VERIFIED_FRAMES)
             except DeferError as error:
-                self._fail(point, "full", engine, 0, error)
+                self._fail(point, "full", engine, self._wanted("full")[0], error)
                 self._recover()
                 return False
             if wrong:
@@ -128,21 +146,22 @@ class Sweep:
                     0,
                     "do not use a copy engine that changes data; look at the device, its driver and the kernel's log",
                 )
-                self._fail(point, "full", engine, 0, corruption)
+                self._fail(point, "full", engine, self._wanted("full")[0], corruption)
                 raise corruption
         return True
 
     def _measure(self, point: Point) -> None:
-        schedule = self._schedule
-        self._rounds(point, "full", 0.0, schedule.full_rounds)
+        for number in range(self._schedule.warm_up_rounds):
+            self._round(point, "full", 0.0, number, is_kept=False)
+        self._rounds(point, "full", 0.0)
         rate = self._offered_rate(point)
-        if rate == 0 and not self._until() and self._is_whole_phase(point, "full", schedule.full_rounds):
+        if rate == 0 and not self._until() and self._is_whole_phase(point, "full"):
             nothing = DeferError("an engine delivered nothing at full load, so there is no common rate: see the drops")
-            self._fail(point, "paced", self._axes.engines[0], 0, nothing)
+            self._fail(point, "paced", self._axes.engines[0], self._wanted("paced")[0], nothing)
         if rate > 0:
-            self._rounds(point, "paced", rate, schedule.rounds)
-            if schedule.no_loss is not None:
-                self._no_loss(point, schedule.no_loss)
+            self._rounds(point, "paced", rate)
+            if self._schedule.no_loss is not None and self._missing(point, "no_loss"):
+                self._no_loss(point, self._schedule.no_loss)
 
     def _no_loss(self, point: Point, loss_ratio: float) -> None:
         """For each engine the rate, and a slice at that rate."""
@@ -183,13 +202,8 @@ class Sweep:
         rates = [self._rates(point, engine) for engine in self._axes.engines]
         return _OFFERED_SHARE * min(statistics.median(of_engine) if of_engine else 0.0 for of_engine in rates)
 
-    def _rounds(self, point: Point, phase: Phase, rate_pps: float, rounds: int) -> None:
-        missing = [number for number in range(rounds) if not self._is_done(point, phase, number)]
-        if not missing:
-            return
-        for number in range(self._schedule.warm_up_rounds):
-            self._round(point, phase, rate_pps, number, is_kept=False)
-        for number in missing:
+    def _rounds(self, point: Point, phase: Phase, rate_pps: float) -> None:
+        for number in self._missing(point, phase):
             self._round(point, phase, rate_pps, number, is_kept=True)
 
     def _round(self, point: Point, phase: Phase, rate_pps: float, number: int, is_kept: bool) -> None:
@@ -229,6 +243,7 @@ class Sweep:
             phase=phase,
             engine=engine,
             round=number,
+            fork=self._fork,
             **measured,
         )
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Evaluations as tables of a DuckDB: for `compare`, for export, and for questions of one's own."""
 
+import json
 from collections.abc import Iterable
 from errno import EINVAL
 from pathlib import Path
@@ -14,6 +15,8 @@ from pydpdk_defer.evaluate.records import Repetition
 
 __all__ = ["connect", "export"]
 
+_TIMES = ("latency", "in_flight")
+_NAMES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max": "max"}
 _COLUMNS = {
     "side": "VARCHAR",
     "frames": "VARCHAR",
@@ -24,9 +27,11 @@ _COLUMNS = {
     "phase": "VARCHAR",
     "engine": "VARCHAR",
     "round": "INTEGER",
+    "fork": "INTEGER",
     "failure": "VARCHAR",
     "offered_pps": "DOUBLE",
     "seconds": "DOUBLE",
+    "delivered_seconds": "DOUBLE",
     "sent": "BIGINT",
     "delivered": "BIGINT",
     "delivered_pps": "DOUBLE",
@@ -39,15 +44,18 @@ _COLUMNS = {
     "idle_share": "DOUBLE",
     "checks": "BIGINT",
     "work_items": "BIGINT",
+    "engine_changes": "BIGINT",
     "dropped": "BIGINT",
+    "drops": "VARCHAR",
     "bytes_by_dma": "BIGINT",
     "bytes_by_cpu": "BIGINT",
     "moved_by": "VARCHAR",
-    "latency_p50_us": "DOUBLE",
-    "latency_p99_us": "DOUBLE",
-    "latency_max_us": "DOUBLE",
+    **{f"{time}_{name}_us": "DOUBLE" for time in _TIMES for name in _NAMES},
     "steal": "DOUBLE",
     "foreign_load": "DOUBLE",
+    "mhz_low": "DOUBLE",
+    "mhz_high": "DOUBLE",
+    "throttled": "BIGINT",
 }
 
 
@@ -82,7 +90,7 @@ def _last_ones(found: Evaluation) -> Iterable[Repetition]:
 
 def _row(side: str, repetition: Repetition) -> tuple[object, ...]:
     point, cycles, noise = repetition.point, repetition.cycles, repetition.noise
-    latency = percentiles_us([repetition.latency])
+    times = [percentiles_us([getattr(repetition, time)]) for time in _TIMES]
     return (
         side,
         str(point.frames),
@@ -93,9 +101,11 @@ def _row(side: str, repetition: Repetition) -> tuple[object, ...]:
         repetition.phase,
         repetition.engine,
         repetition.round,
+        repetition.fork,
         repetition.failure,
         repetition.offered_pps,
         repetition.seconds,
+        repetition.delivered_seconds,
         repetition.sent,
         repetition.delivered,
         repetition.delivered_pps,
@@ -104,11 +114,15 @@ def _row(side: str, repetition: Repetition) -> tuple[object, ...]:
         repetition.idle_share,
         repetition.checks,
         repetition.work_items,
+        repetition.engine_changes,
         sum(repetition.drops.values()),
+        json.dumps(dict(repetition.drops)),
         repetition.bytes_by_engine.get("dma", 0),
         repetition.bytes_by_engine.get("cpu", 0),
         repetition.moved_by,
-        *(latency[name] if latency else None for name in ("p50", "p99", "max")),
+        *(found[name] if found else None for found in times for name in _NAMES.values()),
         noise.steal if noise else None,
         noise.foreign_load if noise else None,
+        *(noise.mhz if noise and noise.mhz else (None, None)),
+        noise.throttled if noise else None,
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydpdk_defer.evaluate.axes import Engine, Policy
 from pydpdk_defer.evaluate.comparison import ROUNDS_MIN, Comparison, PointFigures, Quantity, families
 from pydpdk_defer.evaluate.histograms import percentiles_us
-from pydpdk_defer.evaluate.intervals import Interval, crossing_interval
+from pydpdk_defer.evaluate.intervals import Interval, Sample, crossing_interval
 from pydpdk_defer.evaluate.sweep import CORRUPTION
 
 __all__ = ["Kind", "Verdict", "verdicts"]
@@ -76,7 +76,7 @@ def _by_cycles(by_size: Mapping[float, PointFigures]) -> tuple[Kind, Interval | 
     compared = _compared(by_size, "cycles")
     if reason := _why_not(by_size, compared):
         return "cannot tell", None, f"cannot tell: {reason}"
-    compared = {size: found for size, found in compared.items() if len(found.ratios) >= ROUNDS_MIN}
+    compared = {size: found for size, found in compared.items() if found.rounds >= ROUNDS_MIN}
     sizes = sorted(compared)
     won = [size for size in sizes if compared[size].winner == "dma"]
     largest = compared[sizes[-1]]
@@ -121,7 +121,7 @@ def _why_not(by_size: Mapping[float, PointFigures], compared: Mapping[float, Com
     if not compared:
         failed = sum(figures.failed for figures in by_size.values())
         return "no round of both CPU and DMA copy succeeded" + (f" ({failed} repetitions failed)" if failed else "")
-    most = max(len(comparison.ratios) for comparison in compared.values())
+    most = max(comparison.rounds for comparison in compared.values())
     if most < ROUNDS_MIN:
         return f"{most} rounds are too few for an interval, which needs {ROUNDS_MIN}"
     if (share := _fallback_share(by_size.values())) > _FALLBACK_SHARE:
@@ -165,8 +165,7 @@ def _at_full_load(by_size: Mapping[float, PointFigures]) -> str:
     if won == sizes:
         return f"At full load DMA delivers more at every size, {factor}"
     if sizes[-1] in won:
-        inverse = {size: [1 / ratio for ratio in compared[size].ratios] for size in sizes}
-        crossover = crossing_interval(inverse)
+        crossover = crossing_interval({size: _inverse(compared[size].ratios) for size in sizes})
         where = _range(crossover) if crossover else f"{_bytes(won[0])} up"
         return f"At full load DMA delivers more from {where}, {factor}"
     if not won:
@@ -175,6 +174,10 @@ def _at_full_load(by_size: Mapping[float, PointFigures]) -> str:
             return "At full load no difference in what is delivered"
         return f"At full load DMA delivers more at no size: {factor}"
     return f"At full load DMA delivers more at {', '.join(f'{size:,.0f}' for size in won)} bytes only, {factor}"
+
+
+def _inverse(ratios: Sample) -> Sample:
+    return {fork: [1 / ratio for ratio in of_fork] for fork, of_fork in ratios.items()}
 
 
 def _auto(points: Sequence[PointFigures]) -> str:

@@ -67,6 +67,9 @@ class BesideTheModel:
     def recover(self) -> None:
         """Nothing can be."""
 
+    def renew(self) -> None:
+        """One fork."""
+
 
 def main(task: dict[str, Any]) -> None:
     folder = task["folder"]
@@ -97,7 +100,7 @@ def main(task: dict[str, Any]) -> None:
             bench.wait_for_guest()
             child.ask("take")
             measurer = BesideTheModel(bench, child, task["cost_ns"])
-            schedule = Schedule(rounds=task["rounds"], full_rounds=2, warm_up_rounds=2)
+            schedule = Schedule(forks=1, rounds=task["rounds"], full_rounds=2, warm_up_rounds=2)
             Sweep(axes, schedule, measurer, kept.append, evaluation="modelled").run()
             cost_cycles = task["cost_ns"] * 1e-9 * _native.tsc_hz()
     finally:

@@ -32,7 +32,7 @@ class SameEngine:
 
     def __init__(self, bench: Bench, engine: Engine) -> None:
         self._bench, self._engine = bench, engine
-        self.prepare, self.recover = bench.prepare, bench.recover
+        self.prepare, self.recover, self.renew = bench.prepare, bench.recover, bench.renew
 
     def measure(self, point: Point, engine: Engine, rate_pps: float, seconds: float) -> Mapping[str, Any]:
         return self._bench.measure(point, self._engine, rate_pps, seconds)

@@ -27,8 +27,10 @@ SHORT = (
     "--quick",
     "--sizes",
     "64,1500",
+    "--forks",
+    "2",
     "--repeat",
-    "5",
+    "3",
     "--memory-mb",
     "512",
     "--hugepages",
@@ -103,9 +105,10 @@ def _run_for_a_moment(folder: Path, topology: Path) -> None:
 def test_an_evaluation_is_whole(folder: Path) -> None:
     with Evaluate(folder, *SHORT, "--json", str(folder / "json")) as run:
         assert run.finish() == 0, run.stderr
-    assert "points, 39 slices each: about" in run.stderr
+    assert "2 points in 2 forks, 30 slices each: about" in run.stderr
     found = load(run.out)
-    assert len(found.repetitions) == 2 * 3 * (5 + 6)
+    assert len(found.repetitions) == 2 * 3 * 2 * (3 + 1)
+    assert {r.fork for r in found.repetitions} == {0, 1}
     assert [r.failure for r in found.repetitions if r.failure] == []
     for repetition in found.repetitions:
         cycles = repetition.cycles
@@ -159,14 +162,14 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(folder: Path) -> None
         wait_until(lambda: run.lines() >= 10, "ten repetitions")
         assert run.finish(SIGINT) == 0, run.stderr
     part = load(run.out)
-    assert 10 <= len(part.repetitions) < 66
+    assert 10 <= len(part.repetitions) < 48
     with Evaluate(folder, *SHORT, "--resume", name="resumed") as run:
         assert run.finish() == 0, run.stderr
     whole = load(run.out)
     assert whole.header == part.header
     assert whole.repetitions[: len(part.repetitions)] == part.repetitions
     rounds = {(r.point.frames, r.phase, r.engine, r.round) for r in whole.repetitions}
-    assert len(rounds) == 66
+    assert len(rounds) == 48
     with Evaluate(folder, *SHORT, "--resume", "--sizes", "64", name="other") as run:
         assert run.finish() == 2
     assert "was begun with other axes" in run.stderr
@@ -263,7 +266,7 @@ def test_an_engine_against_itself_makes_no_difference(folder: Path) -> None:
         task = {
             "engine": engine,
             "sizes": "64:9000:x2,imix",
-            "rounds": 10,
+            "rounds": 2,
             "folder": str(folder),
             "hugepages": HUGEPAGES,
         }

@@ -14,6 +14,7 @@ HZ = 2_000_000_000
 CPU_BASE, CPU_PER_BYTE = 300.0, 0.25
 DMA_BASE = 700.0
 CROSSOVER = (DMA_BASE - CPU_BASE) / CPU_PER_BYTE  # 1600 bytes
+ENGINES: tuple[Engine, ...] = ("cpu", "dma", "auto")
 LATENCY_US = {"cpu": 5, "dma": 14, "auto": 9}
 
 
@@ -24,7 +25,10 @@ def cycles_of(engine: Engine, mean_bytes: float) -> float:
 
 
 class FakeMeasurer:
-    """Cycles by `cost`, with a relative noise and a drift of the whole machine; fails where `fails` says so."""
+    """Cycles by `cost`, with a relative noise and a drift of the whole machine; fails where `fails` says so.
+
+    `fork_noise`: by how much forks differ, each engine for itself.
+    """
 
     def __init__(
         self,
@@ -32,17 +36,20 @@ class FakeMeasurer:
         cost: Callable[[Engine, float], float] = cycles_of,
         noise: float = 0.0,
         drift: float = 0.0,
+        fork_noise: float = 0.0,
         seed: int = 1,
         fails: Callable[[int], bool] = lambda _slice: False,
         corrupts: Engine | None = None,
         fallback_share: float = 0.0,
     ) -> None:
-        self._cost, self._noise, self._drift = cost, noise, drift
+        self._cost, self._noise, self._drift, self._fork_noise = cost, noise, drift, fork_noise
         self._random = random.Random(seed)
         self._fails, self._corrupts, self._fallback_share = fails, corrupts, fallback_share
         self.log: list[tuple[str, Any]] = []
         self.slices = 0
         self._machine = 1.0
+        self._of_fork: dict[Engine, float] = {}
+        self.renew()
 
     def prepare(self, point: Point) -> None:
         self.log.append(("prepare", point))
@@ -53,7 +60,8 @@ class FakeMeasurer:
         if self._fails(self.slices):
             raise DeferError("the guest process has ended")
         self._machine *= self._random.lognormvariate(0, self._drift)
-        cycles = self._cost(engine, point.mean_bytes) * self._machine * self._random.lognormvariate(0, self._noise)
+        cycles = self._cost(engine, point.mean_bytes) * self._of_fork[engine] * self._machine
+        cycles *= self._random.lognormvariate(0, self._noise)
         capacity = HZ / cycles
         delivered = round((min(rate_pps, capacity) if rate_pps else capacity) * seconds)
         busy = round(delivered * cycles)
@@ -76,6 +84,10 @@ class FakeMeasurer:
     def verify(self, point: Point, engine: Engine, frames: int) -> str:
         self.log.append(("verify", (point.frames, engine, frames)))
         return "3 frames corrupt" if engine == self._corrupts else ""
+
+    def renew(self) -> None:
+        self.log.append(("renew", None))
+        self._of_fork = {engine: self._random.lognormvariate(0, self._fork_noise) for engine in ENGINES}
 
     def recover(self) -> None:
         self.log.append(("recover", None))

@@ -70,7 +70,7 @@ def evaluated(
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     found = evaluated(tmp_path / "e")
-    assert (len(found.repetitions), found.damaged) == (len(AXES.frames) * 3 * 16, ())
+    assert (len(found.repetitions), found.damaged) == (len(AXES.frames) * 3 * 5 * (3 + 2), ())
     assert found.header.axes == AXES
     assert found.verdicts[0].kind == "from"
 
@@ -155,7 +155,7 @@ def test_figures_of_an_engine(tmp_path: Path) -> None:
     assert figures["cycles_by_part"]["submit"] == pytest.approx(700, rel=0.05)
     assert figures["latency_us"]["p99"] == pytest.approx(LATENCY_US["dma"], rel=1e-2)
     assert 0 < figures["idle_share"] < 1
-    assert figures["repetitions"] == {"full": 6, "paced": 10}
+    assert figures["repetitions"] == {"full": 10, "paced": 15}
 
 
 def test_the_summary_and_its_json_say_the_same(tmp_path: Path) -> None:

@@ -134,7 +134,15 @@ def test_defaults() -> None:
                 "dma_min_bytes": 0,
             },
         },
-        "pmd": [{"core": 1, "rxqs": ["src:0", "vm0:0"], "tx_flush_interval_us": 0, "sleep_max_us": 0}],
+        "pmd": [
+            {
+                "core": 1,
+                "rxqs": ["src:0", "vm0:0"],
+                "tx_flush_interval_us": 0,
+                "sleep_max_us": 0,
+                "perf_metrics": True,
+            }
+        ],
         "deferral": {
             "policy": "fifo",
             "ring_size": 128,

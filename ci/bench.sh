@@ -14,7 +14,7 @@ usage: ci/bench.sh [--engine | --auto [options of tests/bench/bench_auto.py] |
 
   --engine   the deferral engine alone
   --auto     copy = "auto" beside both engines, as JSON and as the table of docs/performance.md
-  --evaluate what evaluate measures, beside a bare loop
+  --evaluate what evaluate measures, beside a bare loop, and what measuring costs
   --ports    cycles per packet and of an idle round with 1 to 64 vhost ports, as JSON and as the tables of
              docs/performance.md
 END

@@ -182,11 +182,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(found: Evaluation, json_target: str | None) -> int:
     measured = any(not repetition.failure for repetition in found.repetitions)
-    if json_target != "-":
-        print(f"{found}\n\nresults: {found.folder}", flush=True)
-        if measured:
-            print(f"report: {_write_report(found)}")
-            print(f"recommended topology: {_write_topology(found)}", flush=True)
+    out = sys.stderr if json_target == "-" else sys.stdout
+    print(f"{found}\n\nresults: {found.folder}", file=out, flush=True)
+    if measured:
+        print(f"report: {_write_report(found)}", file=out)
+        print(f"recommended topology: {_write_topology(found)}", file=out, flush=True)
     if json_target:
         write_json(json_target, found.to_dict())
     for fault in found.faults:

@@ -23,6 +23,7 @@ from pydpdk_defer.evaluate.setup import Setup
 from pydpdk_defer.evaluate.sweep import Progress, Sweep
 from pydpdk_defer.evaluate.verdict import Verdict, verdicts
 from pydpdk_defer.host import hugepages as host_hugepages
+from pydpdk_defer.host.cpus import cpu_places
 from pydpdk_defer.host.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -165,10 +166,13 @@ def evaluate(
     axes = Axes(parse_sizes(axes)) if isinstance(axes, str) else axes
     devices = devices_of(options.dma)
     axes = replace(axes, devices=tuple(devices))
-    placement = place(devices, eal.available_cpus(), may_share=options.allow_shared_cores)
+    cpus = eal.available_cpus()
+    placement = place(devices, cpus, may_share=options.allow_shared_cores, places=cpu_places(cpus))
     tables = device_tables(devices, placement, options.model)
     folder = Path(out) if out is not None else Path(time.strftime("evaluation-%Y%m%d-%H%M%S"))
     before = store.load(folder) if resume else None
+    if not resume:
+        store.check_free(folder)
     use_hugepages = host_hugepages.choose(options.hugepages, options.memory_mb + _GUEST_MB)
     with tempfile.TemporaryDirectory(prefix="pd-") as sockets:
         folder.mkdir(parents=True, exist_ok=True)

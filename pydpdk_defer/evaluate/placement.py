@@ -2,24 +2,27 @@
 """Which DMA devices and which CPUs an evaluation uses, and what sharing a CPU does to its figures."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from errno import EINVAL
+from itertools import combinations
 from typing import Any
 
 from pydpdk_defer.errors import DeferError
+from pydpdk_defer.host.cpus import CpuPlace
 from pydpdk_defer.host.dma_devices import survey
 
 __all__ = ["Placement", "device_tables", "devices_of", "needs_pci", "place"]
 
 _SOFTWARE = "dma_skeleton"
 _PCI = re.compile(r"([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]")
+_LCORE = re.compile(r",lcore=(\d+)")
 _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,31})=(.+)")
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where everything runs. `shared`: who shares a CPU and what that means, or "".
+    """Where everything runs. `shared`: who shares a CPU or a core and what that means, or "".
 
     `dma` is the CPU on which a software device copies, `None` where hardware does.
     """
@@ -56,13 +59,22 @@ def devices_of(given: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def place(devices: Mapping[str, str], cpus: Collection[int], *, may_share: bool) -> Placement:
+def place(
+    devices: Mapping[str, str],
+    cpus: Collection[int],
+    *,
+    may_share: bool,
+    places: Mapping[int, CpuPlace] | None = None,
+) -> Placement:
     """CPUs for PMD thread, guest and software copies; raises `DeferError` when they must share and may not.
 
-    Where there are more than these take, the lowest stay free for everything else.
+    Where there are more than these take, the lowest stay free for everything else. `places`: of the CPUs; cores are not
+    shared where there are enough on one NUMA node.
     """
-    has_software = any(device.startswith(_SOFTWARE) for device in devices.values())
-    ordered = sorted(cpus)
+    software = [device for device in devices.values() if device.startswith(_SOFTWARE)]
+    given = {int(found[1]) for device in software if (found := _LCORE.search(device))}
+    places = places or {cpu: CpuPlace(0, cpu) for cpu in cpus}
+    ordered = _in_order(cpus, places)
     if len(ordered) < 2:
         raise DeferError(
             f"an evaluation needs two CPUs, and this process may use {len(ordered)}: a PMD thread that shares its CPU "
@@ -70,23 +82,64 @@ def place(devices: Mapping[str, str], cpus: Collection[int], *, may_share: bool)
             EINVAL,
             "give the process or its container more CPUs",
         )
-    pmd, guest = ordered[-1], ordered[-2]
-    if not has_software:
-        return Placement(pmd, guest, None, "")
-    if len(ordered) > 2:
-        return Placement(pmd, guest, ordered[-3], "")
-    shared = (
-        f"the guest and the thread that copies for {_SOFTWARE} share CPU {guest}: rates at full load and latencies are "
-        "those of this sharing; cycles of the PMD thread, which has a CPU of its own, are not touched by it"
-    )
-    if not may_share:
+    free = [cpu for cpu in ordered if cpu not in given]
+    pmd, guest, *others = free if len(free) >= 2 else ordered
+    if not software:
+        dma = None
+    elif all(map(_LCORE.search, software)):
+        dma = min(given)
+    else:
+        dma = others[0] if others else guest
+    placement = Placement(pmd, guest, dma, "")
+    reasons = [*_shared_cpus(placement), *_shared_cores(placement, places)]
+    if dma in (pmd, guest) and not may_share:
         raise DeferError(
             f"three CPUs are needed, for PMD thread, guest and {_SOFTWARE}, and this process may use {len(ordered)}; "
-            + shared,
+            + "; ".join(reasons),
             EINVAL,
             "go on with --allow-shared-cores, or use a DMA device that is hardware",
         )
-    return Placement(pmd, guest, guest, shared)
+    return Placement(pmd, guest, dma, "; ".join(reasons))
+
+
+def _in_order(cpus: Collection[int], places: Mapping[int, CpuPlace]) -> list[int]:
+    """The best for a PMD thread first: of the node with most cores one CPU of each, the highest first."""
+    cores: dict[CpuPlace, list[int]] = {}
+    for cpu in sorted(cpus, reverse=True):
+        cores.setdefault(places[cpu], []).append(cpu)
+    cores_of_node: dict[int, int] = {}
+    for place_of_core in cores:
+        cores_of_node[place_of_core.node] = cores_of_node.get(place_of_core.node, 0) + 1
+
+    def rank(cpu: int) -> tuple[int, int, int, int]:
+        where = places[cpu]
+        return (-cores_of_node[where.node], where.node, cores[where].index(cpu), -cpu)
+
+    return sorted(cpus, key=rank)
+
+
+def _shared_cpus(placement: Placement) -> Iterator[str]:
+    if placement.dma is not None and placement.dma == placement.pmd:
+        yield (
+            f"the PMD thread and the thread that copies for {_SOFTWARE} share CPU {placement.pmd}: all figures are "
+            "those of this sharing"
+        )
+    elif placement.dma is not None and placement.dma == placement.guest:
+        yield (
+            f"the guest and the thread that copies for {_SOFTWARE} share CPU {placement.guest}: rates at full load and "
+            "latencies are those of this sharing; cycles of the PMD thread, which has a CPU of its own, are not "
+            "touched by it"
+        )
+
+
+def _shared_cores(placement: Placement, places: Mapping[int, CpuPlace]) -> Iterator[str]:
+    names = {"pmd": "the PMD thread", "guest": "the guest", "dma": f"the thread that copies for {_SOFTWARE}"}
+    for (one, its), (other, others) in combinations(placement.cores.items(), 2):
+        if its != others and its in places and places[its] == places.get(others):
+            yield (
+                f"{names[one]} on CPU {its} and {names[other]} on CPU {others} are threads of one core (SMT): cycles "
+                "per packet are those of this sharing"
+            )
 
 
 def device_tables(devices: Mapping[str, str], placement: Placement, model: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def recommended(evaluation: Evaluation) -> tuple[Topology, list[str]]:
         reasons.append(
             "dma_min_bytes is the crossover" if threshold else "dma_min_bytes = 0: it is learned while running"
         )
+    if copy != "cpu" and "model" in evaluation.header.devices[verdict.device]["table"]:
+        reasons.append("the model that was laid over the device is left out")
     flush_us = _flush_interval(evaluation.verdicts, verdict)
     if flush_us:
         reasons.append(f"tx_flush_interval_us = {flush_us}: DMA pays in large batches sooner than in small ones")
@@ -57,7 +59,7 @@ def _topology(evaluation: Evaluation, verdict: Verdict, copy: str, threshold: in
     dma: dict[str, Any] = {}
     if copy != "cpu":
         vhost["dma"] = [verdict.device]
-        dma = {verdict.device: device["table"]}
+        dma = {verdict.device: {key: value for key, value in device["table"].items() if key != "model"}}
     if copy == "auto":
         vhost["dma_min_bytes"] = threshold
     queues = range(verdict.queues)

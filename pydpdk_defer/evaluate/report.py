@@ -13,7 +13,7 @@ from pydpdk_defer.errors import DeferError
 from pydpdk_defer.evaluate import plots
 from pydpdk_defer.evaluate.comparison import families
 from pydpdk_defer.evaluate.evaluation import Evaluation
-from pydpdk_defer.evaluate.summary import table_of
+from pydpdk_defer.evaluate.summary import details_of, table_of
 
 __all__ = ["html", "write"]
 
@@ -35,6 +35,7 @@ def html(evaluation: Evaluation) -> str:
         evaluation=evaluation,
         sections=sections,
         table=table_of(evaluation),
+        details=details_of(evaluation),
         fingerprint=list(_flat(evaluation.header.host)),
         script=get_plotlyjs(),
     )

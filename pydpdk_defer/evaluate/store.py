@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydpdk_defer.errors import DeferError
 from pydpdk_defer.evaluate.records import SCHEMA_VERSION, Header, Repetition
 
-__all__ = ["HEADER", "RESULTS", "Recorder", "Stored", "load"]
+__all__ = ["HEADER", "RESULTS", "Recorder", "Stored", "check_free", "load"]
 
 HEADER, RESULTS = "evaluation.json", "results.jsonl"
 
@@ -36,12 +36,7 @@ class Recorder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not resume:
-                if (folder / HEADER).exists():
-                    raise DeferError(
-                        f"{folder} holds an evaluation already",
-                        EEXIST,
-                        "give another folder, or continue that one with --resume",
-                    )
+                check_free(folder)
                 (folder / HEADER).write_text(header.model_dump_json(indent=2) + "\n")
             self._file: TextIO = self._path.open("a+")
             self._end_cut_line()
@@ -70,6 +65,14 @@ class Recorder:
         """One line, at once."""
         self._file.write(repetition.model_dump_json() + "\n")
         self._file.flush()
+
+
+def check_free(folder: Path) -> None:
+    """`DeferError` for a folder that holds an evaluation, or a part of one."""
+    if (folder / HEADER).exists():
+        raise DeferError(
+            f"{folder} holds an evaluation already", EEXIST, "give another folder, or continue that one with --resume"
+        )
 
 
 def load(folder: Path) -> Stored:

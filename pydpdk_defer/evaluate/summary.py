@@ -2,7 +2,7 @@
 """An evaluation in words and in a table, as the terminal and JSON have it."""
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -11,11 +11,11 @@ from pydpdk_defer._stats_text import rate, rows
 from pydpdk_defer.evaluate.axes import Engine
 from pydpdk_defer.evaluate.comparison import PointFigures, families
 from pydpdk_defer.evaluate.evaluation import Evaluation
-from pydpdk_defer.evaluate.histograms import percentiles_us
+from pydpdk_defer.evaluate.histograms import PERCENTILES, percentiles_us
 from pydpdk_defer.evaluate.intervals import Interval
 from pydpdk_defer.evaluate.records import Phase, Repetition
 
-__all__ = ["PARTS", "as_dict", "as_html", "engine_figures", "table_of", "text"]
+__all__ = ["PARTS", "as_dict", "as_html", "details_of", "engine_figures", "table_of", "text"]
 
 _HEAD = (
     "",
@@ -30,6 +30,11 @@ _HEAD = (
     "less cycles",
     "bytes moved by",
 )
+_PHASE_WORDS: Mapping[Phase, str] = {
+    "full": "at full load",
+    "paced": "at the same rate",
+    "no_loss": "at the rate without loss",
+}
 PHASES: tuple[Phase, ...] = ("full", "paced", "no_loss")
 PARTS = ("receive", "submit", "complete", "wasted", "rest")
 
@@ -69,6 +74,34 @@ def table_of(evaluation: Evaluation) -> list[tuple[str, ...]]:
         for engine in figures.engines:
             table.append((name if engine == figures.engines[0] else "", *_cells(figures, engine)))
     return table
+
+
+def details_of(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """A head, and a row for each engine at each point: times in us at the same rate, and what was dropped by reason."""
+    head = (
+        "",
+        "copy",
+        *(f"{time} {name}" for time in ("latency", "in flight") for name in PERCENTILES),
+        "changes",
+        "drops",
+    )
+    table: list[tuple[str, ...]] = [head]
+    for figures in evaluation.figures:
+        for engine in figures.engines:
+            known = engine_figures(figures, engine)
+            times = [_micros(known[time], name) for time in ("latency_us", "in_flight_us") for name in PERCENTILES]
+            drops = [
+                f"{count:,} {reason} ({_PHASE_WORDS[phase]})"
+                for phase, by_reason in known["drops"].items()
+                for reason, count in by_reason.items()
+            ]
+            name = str(figures.point) if engine == figures.engines[0] else ""
+            table.append((name, engine, *times, f"{known['engine_changes']:,}", ", ".join(drops) or "none"))
+    return table
+
+
+def _micros(percentiles: dict[str, float] | None, name: str) -> str:
+    return f"{percentiles[name]:.1f}" if percentiles else "-"
 
 
 def _cells(figures: PointFigures, engine: Engine) -> tuple[str, ...]:

@@ -13,13 +13,20 @@ from vhost_frontend import BUFFER_BYTES, RING_SIZE, USER_ADDRESS, Frontend, Requ
 _NET_HEADER_BYTES = 12  # struct virtio_net_hdr_v1: the last two bytes are num_buffers
 _MORE_BYTES = 1 << 20
 _USED, _AVAILABLE = 8192, 4096  # in a ring's memory
+_NEXT, _WRITE, _INDIRECT = 1, 2, 4  # flags of a descriptor
+# An indirect table of two lies at the end of its slot's buffer, and halves what is before it.
+_TABLE_BYTES = 32
+_PIECE_BYTES = (BUFFER_BYTES - _TABLE_BYTES) // 2
 
 
 class RingGuest(Frontend):
-    """Ready to send and receive after `start`. `mac`: for frames that say who sent them."""
+    """Ready to send and receive after `start`. `mac`: for frames that say who sent them.
 
-    def __init__(self, path: Path, pairs: int = 1, mac: str = "02:00:00:00:00:0a") -> None:
-        super().__init__(path, pairs)
+    `indirect`: each buffer is two pieces that an indirect descriptor's table names.
+    """
+
+    def __init__(self, path: Path, pairs: int = 1, mac: str = "02:00:00:00:00:0a", *, indirect: bool = False) -> None:
+        super().__init__(path, pairs, indirect=indirect)
         self.mac = bytes.fromhex(mac.replace(":", ""))
         self._memory: mmap.mmap | None = None
         self._taken = [0] * (2 * pairs)  # of each used ring
@@ -69,9 +76,9 @@ class RingGuest(Frontend):
             slot = self._given[vring] % RING_SIZE
             place = buffers + slot * BUFFER_BYTES
             data = bytes(_NET_HEADER_BYTES) + frame
-            assert len(data) <= BUFFER_BYTES
+            assert len(data) <= BUFFER_BYTES - self.indirect * _TABLE_BYTES
             self._write(place, data)
-            self._write(self._ring(vring) + 16 * slot, struct.pack("=QIHH", place, len(data), 0, 0))
+            self._write(self._ring(vring) + 16 * slot, self._descriptor(place, len(data)))
             self._make_available(vring, slot)
         while self._used_index(vring) != self._given[vring] & 0xFFFF:
             assert time.monotonic() < deadline, "the back-end does not take the last frames"
@@ -108,6 +115,30 @@ class RingGuest(Frontend):
         return frames
 
     # ---- rings ----
+
+    def _descriptor(self, place: int, length: int) -> bytes:
+        """One that the back-end reads."""
+        if not self.indirect:
+            return struct.pack("=QIHH", place, length, 0, 0)
+        first = min(length // 2, _PIECE_BYTES)
+        table = struct.pack("=QIHH", place, first, _NEXT, 1) + struct.pack("=QIHH", place + first, length - first, 0, 0)
+        at = place + BUFFER_BYTES - _TABLE_BYTES
+        self._write(at, table)
+        return struct.pack("=QIHH", at, _TABLE_BYTES, _INDIRECT, 0)
+
+    def _fill_receive_ring(self, memory: mmap.mmap, vring: int) -> None:
+        super()._fill_receive_ring(memory, vring)
+        for slot in range(RING_SIZE if self.indirect else 0):
+            place = self._buffers(vring) + slot * BUFFER_BYTES
+            at = place + BUFFER_BYTES - _TABLE_BYTES
+            memory[at : at + _TABLE_BYTES] = b"".join(
+                (
+                    struct.pack("=QIHH", place, _PIECE_BYTES, _WRITE | _NEXT, 1),
+                    struct.pack("=QIHH", place + _PIECE_BYTES, _PIECE_BYTES, _WRITE, 0),
+                )
+            )
+            descriptor = self._ring(vring) + 16 * slot
+            memory[descriptor : descriptor + 16] = struct.pack("=QIHH", at, _TABLE_BYTES, _INDIRECT, 0)
 
     def _buffers(self, vring: int) -> int:
         return 2 * self.pairs * self._ring_bytes + vring * RING_SIZE * BUFFER_BYTES

@@ -77,3 +77,59 @@ def test_more_at_once_than_the_guest_has_room_for_wait_for_it(folder: Path, copy
         port__vm0__copy=copy,
         port__vm0__queues=queues,
     )
+
+
+ALONE = r"""
+import json, sys, time
+import pydpdk_defer as pd
+
+task = json.loads(sys.argv[1])
+frames = [bytes(12) + b"\x88\xb5" + bytes(186)] * 20
+with pd.Datapath(pd.Topology.from_dict(task["topology"])) as dp:
+    dp.wait_for_guest("vm0", 60)
+    taken = []
+    start = time.monotonic()
+    for copy in task["copies"]:
+        dp.set_copy("vm0", copy)
+        taken.append(dp.inject("vm0", frames, timeout=0.2))
+    seconds = time.monotonic() - start
+final = dp.snapshot()
+print(json.dumps({**final.to_dict(), "taken": taken, "seconds": seconds, "faults": final.faults(stopped=True)}))
+"""
+
+
+def inject_alone(folder: Path, copies: list[str], **changes: Any) -> dict[str, Any]:
+    """Into a port that no PMD thread sends to: 20 frames of 200 bytes by each way to copy."""
+    tables = topology(
+        folder / "vm0.sock",
+        port__null={"kind": "ethdev", "device": "net_null0"},
+        forward={"wires": [["src", "null"]]},
+        port__src__rate_pps=100,
+        pmd=[{"core": 1, "rxqs": ["src:0"]}],
+        **changes,
+    )
+    task = json.dumps({"topology": tables, "copies": copies})
+    with (
+        Process(folder, "script", [sys.executable, "-c", ALONE, task]) as run,
+        Guest(folder, folder / "vm0.sock", *LONG_RING, role="sink"),
+    ):
+        assert run.finish() == 0, run.stderr
+    figures: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return figures
+
+
+def test_the_way_to_copy_is_changed_between_injections(folder: Path) -> None:
+    figures = inject_alone(folder, ["dma", "cpu", "dma", "auto"], port__vm0__dma_min_bytes=1000)
+    assert_books_balance(figures)
+    assert figures["taken"] == [20] * 4
+    assert figures["ports"]["vm0"]["txqs"][0]["bytes_by_engine"] == {"dma": 2 * 20 * 200, "cpu": 2 * 20 * 200}
+
+
+def test_injecting_by_a_device_that_hangs_ends(folder: Path) -> None:
+    """The device is taken out of use after 5 s at the most; all that is bounded is bounded by much less than this."""
+    figures = inject_alone(folder, ["dma", "dma"], dma__copier__model={"hang_at_copy": 10})
+    assert figures["seconds"] < 60
+    assert figures["taken"][0] == 20
+    assert figures["dma"]["copier"]["out_of_use"]
+    assert any("did not finish a copy in time" in fault for fault in figures["faults"])
+    assert not any("mbufs did not come back" in fault for fault in figures["faults"])

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Queues that a guest has on and off: packets leave by those that are on, whichever these are."""
 
+import contextlib
+import os
 import signal
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 from delivery import LONG_RING
 from processes import PMD_CORE, SHARED_CORE, Guest, Run, assert_intact, dropped, topology, txq_sum
 from ring_guest import RingGuest
-from vhost_frontend import RING_SIZE
+from vhost_frontend import RING_SIZE, Request
 
 PAIRS = 4
 CLOSED = "closed the connection|reset by peer|Broken pipe"
@@ -184,6 +187,59 @@ def test_sixteen_queue_pairs_both_ways(folder: Path, copy: str) -> None:
             run.signal(signal.SIGINT)
             figures = run.result()
     assert [rxq["packets"] for rxq in figures["ports"]["vm0"]["rxqs"]] == [sent] * pairs
+
+
+@pytest.mark.parametrize("copy", ["dma", "cpu"])
+def test_indirect_descriptors_both_ways(folder: Path, copy: str) -> None:
+    """Each buffer is a table of two pieces; the port gives back what the guest sent."""
+    socket = folder / "vm0.sock"
+    tables = topology(
+        socket,
+        port__vm0__copy=copy,
+        pmd=[{"core": PMD_CORE, "rxqs": ["vm0:0"]}],
+        forward={"wires": [["vm0", "vm0"]]},
+    )
+    del tables["port"]["src"]
+    frames = [bytes([number % 256]) * size for number, size in enumerate(range(60, 1900, 3))]
+    with Run(folder, tables, "--wait-guest", "60") as run:
+        run.wait_until_listening(socket)
+        with RingGuest(socket, indirect=True) as guest:
+            guest.start()
+            back = []
+            for at in range(0, len(frames), 64):
+                lot = frames[at : at + 64]
+                guest.transmit(lot)
+                back += guest.wait_for(len(lot))
+            run.signal(signal.SIGINT)
+            figures = run.result()
+    assert back == frames
+    assert figures["ports"]["vm0"]["txqs"][0]["bytes_by_engine"][copy] == sum(map(len, frames))
+
+
+def test_a_guest_that_does_not_read_its_call_keeps_nobody_waiting(folder: Path) -> None:
+    """A pipe in an eventfd's place, full: who tells the guest would wait for ever."""
+    socket = folder / "vm0.sock"
+    tables = topology(socket, port__src__rate_pps=2_000)
+    with Run(folder, tables, "--wait-guest", "60") as run:
+        run.wait_until_listening(socket)
+        with RingGuest(socket) as guest:
+            guest.start()
+            assert not any(map(os.get_blocking, guest.call_fds))
+            reader, writer = os.pipe()
+            os.set_blocking(writer, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writer, bytes(4096))
+            os.set_blocking(writer, True)
+            guest.send(Request.SET_VRING_CALL, struct.pack("=Q", 0), [writer])
+            guest.settle()
+            guest.received()
+            assert not os.get_blocking(writer)
+            guest.wait_for(500)
+            run.signal(signal.SIGINT)
+            run.result()
+            os.close(reader)
+            os.close(writer)
 
 
 @pytest.mark.parametrize("retries", [0, 8, 32])

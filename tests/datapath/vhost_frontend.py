@@ -21,7 +21,7 @@ RING_SIZE = 256
 BUFFER_BYTES = 2048
 AVAILABLE_OFFSET, USED_OFFSET = 4096, 8192  # in a ring, behind its descriptors
 USER_ADDRESS = 0x10_0000_0000  # where the guest says that its memory is
-_PROTOCOL_FEATURES_BIT, _VERSION_1_BIT, _MRG_RXBUF_BIT = 30, 32, 15
+_PROTOCOL_FEATURES_BIT, _VERSION_1_BIT, _MRG_RXBUF_BIT, _INDIRECT_DESC_BIT = 30, 32, 15, 28
 _VERSION, _REPLY = 1, 4
 _WRITE = 2  # of a descriptor
 
@@ -44,10 +44,12 @@ class Request(IntEnum):
 
 
 class Frontend:
-    """A guest with so many queue pairs, ready after `start`."""
+    """A guest with so many queue pairs, ready after `start`. `indirect`: its descriptors may be tables of others."""
 
-    def __init__(self, path: Path, pairs: int = 1) -> None:
+    def __init__(self, path: Path, pairs: int = 1, *, indirect: bool = False) -> None:
         self.pairs = pairs
+        self.indirect = indirect
+        self.call_fds: list[int] = []  # by vring
         self._ring_bytes = 4096 * 4
         self.memory_bytes = 2 * pairs * (self._ring_bytes + RING_SIZE * BUFFER_BYTES)
         self.memory_fd = -1  # of the present memory, which starts with the rings
@@ -101,6 +103,7 @@ class Frontend:
         """The same message by message, for those who leave in its midst."""
         offered = self.ask(Request.GET_FEATURES)
         wanted = 1 << _PROTOCOL_FEATURES_BIT | 1 << _VERSION_1_BIT | 1 << _MRG_RXBUF_BIT
+        wanted |= self.indirect << _INDIRECT_DESC_BIT
         assert offered & wanted == wanted
         yield
         protocol = self.ask(Request.GET_PROTOCOL_FEATURES) & 1  # MQ
@@ -153,5 +156,7 @@ class Frontend:
         for request in (Request.SET_VRING_CALL, Request.SET_VRING_KICK):
             event = os.eventfd(0)
             self._fds.append(event)
+            if request == Request.SET_VRING_CALL:
+                self.call_fds.append(event)
             self.send(request, struct.pack("=Q", vring), [event])
             yield

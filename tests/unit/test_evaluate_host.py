@@ -9,6 +9,7 @@ import pytest
 from pydpdk_defer.errors import DeferError
 from pydpdk_defer.evaluate.noise import Look, look
 from pydpdk_defer.evaluate.placement import device_tables, devices_of, needs_pci, place
+from pydpdk_defer.host.cpus import CpuPlace, cpu_places, parse_cpu_list
 from pydpdk_defer.host.fingerprint import fingerprint
 
 SOFTWARE, HARDWARE = {"copier": "dma_skeleton0"}, {"copier": "0000:6a:01.0"}
@@ -29,6 +30,42 @@ def test_the_lowest_cpus_stay_free() -> None:
     assert place(SOFTWARE, range(8), may_share=False).cores == {"pmd": 7, "guest": 6, "dma": 5}
     assert place(HARDWARE, range(8), may_share=False).cores == {"pmd": 7, "guest": 6}
     assert place(HARDWARE, {3, 5}, may_share=False).cores == {"pmd": 5, "guest": 3}
+
+
+def test_cores_are_not_shared_where_there_are_enough_on_one_node() -> None:
+    """Two nodes of two and three cores with two threads each, numbered as most BIOSes do."""
+    cores = [(0, 0), (0, 1), (1, 2), (1, 3), (1, 4)]
+    places = {cpu: CpuPlace(*cores[cpu % 5]) for cpu in range(10)}
+    placed = place(SOFTWARE, range(10), may_share=False, places=places)
+    assert placed.cores == {"pmd": 9, "guest": 8, "dma": 7}
+    assert placed.shared == ""
+    placed = place(SOFTWARE, {2, 3, 8}, may_share=False, places=places)
+    assert placed.cores == {"pmd": 8, "guest": 2, "dma": 3}
+    assert (
+        "the PMD thread on CPU 8 and the thread that copies for dma_skeleton on CPU 3 are threads of" in placed.shared
+    )
+
+
+def test_software_copies_where_its_device_says() -> None:
+    given = {"copier": "dma_skeleton0,lcore=7"}
+    assert place(given, range(8), may_share=False).cores == {"pmd": 6, "guest": 5, "dma": 7}
+    with pytest.raises(DeferError, match="PMD thread and the thread that copies for dma_skeleton share CPU 1"):
+        place({"copier": "dma_skeleton0,lcore=1"}, {0, 1}, may_share=False)
+    assert place({"copier": "dma_skeleton0,lcore=0"}, {0, 1}, may_share=True).cores == {"pmd": 1, "guest": 0, "dma": 0}
+
+
+def test_places_of_cpus(tmp_path: Path) -> None:
+    cpu = "sys/devices/system/cpu/cpu"
+    root = write(
+        tmp_path,
+        {
+            f"{cpu}0/topology/thread_siblings_list": "0,2\n",
+            f"{cpu}2/topology/thread_siblings_list": "0,2\n",
+            f"{cpu}2/node1/cpulist": "",
+        },
+    )
+    assert cpu_places((0, 2, 5), root) == {0: CpuPlace(0, 0), 2: CpuPlace(1, 0), 5: CpuPlace(0, 5)}
+    assert parse_cpu_list("0-2,8\n") == [0, 1, 2, 8]
 
 
 def test_sharing_is_said_and_must_be_allowed() -> None:

@@ -51,7 +51,8 @@ py::dict in_flight_time(const Port& port, std::uint16_t qid) {
     if (const datapath::TimeCounts* times = port.in_flight_times(qid); times != nullptr) {
         for (const auto& [cycles, count] : times->read()) {
             const double ns = static_cast<double>(cycles) * 1e9 / static_cast<double>(rte_get_tsc_hz());
-            d[py::int_(static_cast<std::uint64_t>(std::llround(ns)))] = count;
+            const py::int_ key(static_cast<std::uint64_t>(std::llround(ns))); // of several short times it is the same
+            d[key] = count + (d.contains(key) ? d[key].cast<std::uint64_t>() : 0);
         }
     }
     return d;

@@ -86,7 +86,7 @@ std::uint16_t EthdevPort::receive(std::uint16_t qid, rte_mbuf** packets, std::ui
 
 int EthdevPort::send(std::uint16_t qid, Batch& batch, Sent& sent) {
     Txq& txq = txqs_[qid];
-    const std::uint64_t start = rte_rdtsc();
+    const std::uint64_t start = txq.owner->perf_metrics ? rte_rdtsc() : txq.owner->now;
     const std::uint64_t bytes = check_lengths(txq, batch); // afterwards they are no longer ours
     std::uint16_t taken = 0;
     if (batch.count > 0 && (!async_ || !txq.ledger->full())) {

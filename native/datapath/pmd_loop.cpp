@@ -123,7 +123,11 @@ void PmdThread::count_stay(defer::Deferral::Stay (*work)(defer::Deferral&)) {
 
 // What the last flush deferred is done before any port may go. Still the last turn: what that waited counts.
 void PmdThread::finish_work() {
+    const std::uint64_t start = owner_.now;
+    const std::uint64_t wasted = owner_.wasted_cycles;
     flush_all();
+    stats_.busy_cycles += owner_.now - start;
+    stats_.wasted_cycles += owner_.wasted_cycles - wasted;
     count_stay([](defer::Deferral& engine) { return engine.do_all_work(); });
     housekeep();
 }

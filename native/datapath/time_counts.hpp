@@ -2,8 +2,8 @@
 // How long things took, counted by one thread and read by others while it counts: times in TSC cycles, three
 // significant digits at every magnitude.
 //
-// Each counter is whole in itself; a reader may see one time of many more or less. The counters take 240 KB of address
-// space, of which only pages that count something are ever touched.
+// Each counter is whole in itself; a reader may see one time of many more or less. The counters take 248 KB of address
+// space; pages that count nothing are not written to.
 #pragma once
 
 #include <algorithm>

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pydpdk_defer._stats_text import rows
-from pydpdk_defer.evaluate.comparison import ROUNDS_MIN
+from pydpdk_defer.evaluate.comparison import tells
 from pydpdk_defer.evaluate.evaluation import Evaluation
 from pydpdk_defer.evaluate.intervals import Interval, Sample, median_interval
 from pydpdk_defer.evaluate.tables import connect
@@ -138,7 +138,7 @@ def _changes(found: Mapping[tuple[Any, ...], Mapping[str, Sample]]) -> Iterator[
             change = after.value / before.value - 1
             less_is_better = _MEASURES[measure][1] if measure in _MEASURES else True
             outcome: Outcome = "cannot be told"
-            if min(map(_rounds, sides.values())) >= ROUNDS_MIN and not before.overlaps(after):
+            if all(map(tells, sides.values())) and not before.overlaps(after):
                 outcome = "faster" if (change < 0) == less_is_better else "slower"
             frames, burst, queues, policy, device, engine = point
             yield Change(frames, burst, queues, policy, device, engine, measure, before, after, change, outcome)
@@ -153,16 +153,13 @@ def _notes(
         ("kernel", before.header.host.get("kernel"), after.header.host.get("kernel")),
         ("DMA devices", before.header.devices, after.header.devices),
         ("guest", before.header.virtio, after.header.virtio),
+        ("schedule", before.header.schedule, after.header.schedule),
         ("guest's buffers", before.header.data_room, after.header.data_room),
     ):
         if then != now:
             yield f"not the same {name}: {then}, then {now}"
     if alone := sum(len(sides) == 1 for sides in found.values()):
         yield f"{alone} measures are in one of the two only"
-
-
-def _rounds(sample: Sample) -> int:
-    return sum(map(len, sample.values()))
 
 
 def _place(frames: str) -> float:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pydpdk_defer.evaluate.axes import Engine, Point
-from pydpdk_defer.evaluate.intervals import Interval, Sample, median_interval
+from pydpdk_defer.evaluate.intervals import Interval, Sample, independent, median_interval
 from pydpdk_defer.evaluate.records import Phase, Repetition
 
-__all__ = ["ROUNDS_MIN", "Comparison", "PointFigures", "Quantity", "Winner", "families", "figures"]
+__all__ = ["INDEPENDENT_MIN", "Comparison", "PointFigures", "Quantity", "Winner", "families", "figures", "tells"]
 
 Quantity = Literal["cycles", "rate"]
 Winner = Literal["cpu", "dma", "auto", "no difference"]
-ROUNDS_MIN = 5  # of fewer values no interval can be told
+INDEPENDENT_MIN = 5  # of fewer forks, or rounds of a single one, no interval can be told
 _PHASE: Mapping[Quantity, Phase] = {"cycles": "paced", "rate": "full"}
 
 
@@ -24,8 +24,8 @@ class Comparison:
     """`one` against `other`: the ratio of what they needed or delivered, round by round.
 
     `ratio`: one / other, of cycles per packet at the same offered rate, or of packets/s at full load. `winner`: "no
-    difference" where the ratio's interval holds 1, the intervals of both engines overlap, or rounds are fewer than 5.
-    `ratios`: by fork.
+    difference" where the ratio's interval holds 1, which is to say that the intervals of both overlap, each in parts of
+    the two's geometric mean of a round; or where forks are fewer than 5. `ratios`: by fork.
     """
 
     quantity: Quantity
@@ -35,10 +35,10 @@ class Comparison:
     ratios: Sample
     winner: Winner
 
-    @property
-    def rounds(self) -> int:
-        """How many ratios there are."""
-        return sum(map(len, self.ratios.values()))
+
+def tells(sample: Sample) -> bool:
+    """Whether its interval can be believed."""
+    return independent(sample) >= INDEPENDENT_MIN
 
 
 class PointFigures:
@@ -73,30 +73,29 @@ class PointFigures:
         """Cycles per packet or packets/s of an engine; `None` without a repetition.
 
         What weighs on all engines of a round alike, as the processes that measured it do, is not in the interval: that
-        is of the engine's part in the rounds' geometric means.
+        is of the engine's part in the geometric mean of CPU and DMA (of any two, where one of these is not measured).
         """
-        by_engine = {other: self._values(quantity, other) for other in self.engines}
-        mine = by_engine.get(engine)
+        mine = self._values(quantity, engine)
         if not mine:
             return None
-        common = set(mine).intersection(*by_engine.values())
+        first, *more = (self._values(quantity, other) for other in self.engines[:2])
+        common = set(mine).intersection(first, *more)
         if not common:
             return median_interval(self._by_fork(quantity, engine, mine))
-        means = {number: statistics.geometric_mean(of[number] for of in by_engine.values()) for number in common}
-        parts = {number: mine[number] / mean for number, mean in means.items()}
+        means = {number: statistics.geometric_mean([first[number], *(of[number] for of in more)]) for number in common}
+        parts = {number: mine[number] / mean for number, mean in sorted(means.items())}
         return median_interval(self._by_fork(quantity, engine, parts)).times(statistics.median(means.values()))
 
     def compare(self, quantity: Quantity, one: Engine, other: Engine) -> Comparison | None:
         """`None` without a round in which both were measured."""
         mine, its = self._values(quantity, one), self._values(quantity, other)
         ratios = {number: value / its[number] for number, value in mine.items() if number in its}
-        of_one, of_other = self.interval(quantity, one), self.interval(quantity, other)
-        if not ratios or of_one is None or of_other is None:
+        if not ratios:
             return None
         by_fork = self._by_fork(quantity, one, ratios)
         ratio = median_interval(by_fork)
         winner: Winner = "no difference"
-        if len(ratios) >= ROUNDS_MIN and not ratio.holds(1) and not of_one.overlaps(of_other):
+        if tells(by_fork) and not ratio.holds(1):
             winner = one if (ratio.value < 1) == (quantity == "cycles") else other
         return Comparison(quantity, one, other, ratio, by_fork, winner)
 

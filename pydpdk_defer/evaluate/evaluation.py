@@ -15,8 +15,8 @@ from pydpdk_defer import eal
 from pydpdk_defer.evaluate import store
 from pydpdk_defer.evaluate.axes import Axes, parse_sizes
 from pydpdk_defer.evaluate.bench import Bench
-from pydpdk_defer.evaluate.comparison import PointFigures, families, figures
-from pydpdk_defer.evaluate.placement import Placement, device_tables, devices_of, needs_pci, place
+from pydpdk_defer.evaluate.comparison import INDEPENDENT_MIN, PointFigures, families, figures
+from pydpdk_defer.evaluate.placement import Placement, device_tables, devices_of, needs_pci, node_of, place
 from pydpdk_defer.evaluate.records import Header, Repetition
 from pydpdk_defer.evaluate.schedule import Schedule
 from pydpdk_defer.evaluate.setup import Setup
@@ -89,9 +89,17 @@ class Evaluation:
     def _warnings(self) -> Iterator[str]:
         if self.header.shared_cores:
             yield self.header.shared_cores
-        measured, wanted = len(self.figures), len(self.header.axes.points())
+        schedule, axes = self.header.schedule, self.header.axes
+        measured = len({(r.point, r.phase, r.engine, r.round) for r in self.repetitions if r.phase != "no_loss"})
+        wanted = len(axes.points()) * schedule.repetitions(len(axes.engines))
         if measured < wanted:
-            yield f"only {measured} of {wanted} points were measured: the evaluation was ended before"
+            yield f"only {measured} of {wanted} repetitions were measured: the evaluation was ended before"
+        if schedule.forks < INDEPENDENT_MIN:
+            yield (
+                "one pair of processes measured all: another may differ by more than the intervals say"
+                if schedule.forks == 1
+                else f"{schedule.forks} forks are too few for intervals, which need {INDEPENDENT_MIN}"
+            )
         failed = [repetition for repetition in self.repetitions if repetition.failure]
         if failed:
             yield f"{len(failed)} of {len(self.repetitions)} repetitions failed, the last one: {failed[-1].failure}"
@@ -167,7 +175,9 @@ def evaluate(
     devices = devices_of(options.dma)
     axes = replace(axes, devices=tuple(devices))
     cpus = eal.available_cpus()
-    placement = place(devices, cpus, may_share=options.allow_shared_cores, places=cpu_places(cpus))
+    placement = place(
+        devices, cpus, may_share=options.allow_shared_cores, places=cpu_places(cpus), node=node_of(devices)
+    )
     tables = device_tables(devices, placement, options.model)
     folder = Path(out) if out is not None else Path(time.strftime("evaluation-%Y%m%d-%H%M%S"))
     before = store.load(folder) if resume else None

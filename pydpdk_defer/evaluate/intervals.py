@@ -9,14 +9,14 @@ function of its arguments: the resamples are drawn by a generator of a fixed see
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "Sample", "crossing", "crossing_interval", "median_interval"]
+__all__ = ["Interval", "Sample", "crossing", "crossing_interval", "independent", "median_interval"]
 
 Sample = Mapping[int, Sequence[float]]  # by fork
 
@@ -57,9 +57,10 @@ def median_interval(sample: Sample) -> Interval:
     if not values:
         raise ValueError("no values: a median needs one")
     chosen = np.random.default_rng(_SEED)
-    medians = _medians(sample, chosen.random((_RESAMPLES, len(sample))), chosen)
-    low, high = np.percentile(medians, _percents(_independent(sample)))
-    return Interval(float(low), float(np.median(values)), float(high))
+    medians = _medians(sample, _forks(sample, chosen), chosen)
+    low, high = map(float, np.percentile(medians, _percents(independent(sample))))
+    value = float(np.median(values))
+    return Interval(min(low, value), value, max(high, value))
 
 
 def crossing(ratios: Mapping[float, float]) -> float | None:
@@ -76,18 +77,18 @@ def crossing_interval(ratios: Mapping[float, Sample]) -> Interval | None:
 
     The interval is for the crossing that another evaluation of the same length would find: both have the same error, so
     it is wider than that of this one by the square root of 2. It ends at the smallest and the largest size; a resample
-    that never crosses counts as the largest. A resample draws the same forks at all sizes.
+    that never crosses counts as the largest. A resample draws the same forks at all sizes that have them.
     """
     every = {size: [ratio for of_fork in sample.values() for ratio in of_fork] for size, sample in ratios.items()}
     value = crossing({size: float(np.median(of_size)) for size, of_size in every.items()})
     if value is None:
         return None
     chosen = np.random.default_rng(_SEED)
-    forks = chosen.random((_RESAMPLES, max(map(len, ratios.values()))))
+    forks = _forks(set().union(*ratios.values()), chosen)
     medians = {size: _medians(sample, forks, chosen) for size, sample in ratios.items()}
     smallest, largest = min(ratios), max(ratios)
     resampled = np.nan_to_num(_crossings(medians), nan=largest)
-    low, high = map(float, np.percentile(resampled, _percents(min(map(_independent, ratios.values())))))
+    low, high = map(float, np.percentile(resampled, _percents(min(map(independent, ratios.values())))))
     wider = math.sqrt(2)
     return Interval(
         max(smallest, value * min(1.0, low / value) ** wider),
@@ -107,13 +108,13 @@ def _crossings(ratios: Mapping[float, NDArray[np.float64]]) -> NDArray[np.float6
     low, high = logs[number, below], logs[number, above]
     part = low / np.where(low == high, 1.0, low - high)
     found = np.exp(sizes[below] + part * (sizes[above] - sizes[below]))
-    found = np.where(is_lost.any(axis=1), found, math.exp(sizes[-1]))
+    found = np.where(is_lost.any(axis=1), np.clip(found, min(ratios), max(ratios)), min(ratios))
     crossings: NDArray[np.float64] = np.where(is_lost[:, 0], math.nan, found)
     return crossings
 
 
-def _independent(sample: Sample) -> int:
-    """How many values have no error in common: forks, or what the only one measured."""
+def independent(sample: Sample) -> int:
+    """How many values have no error in common that is seen: forks, or what the only one measured."""
     return len(sample) if len(sample) > 1 else sum(map(len, sample.values()))
 
 
@@ -129,13 +130,22 @@ def _percents(values: int) -> tuple[float, float]:
     return tail, 100 - tail
 
 
-def _medians(sample: Sample, forks: NDArray[np.float64], chosen: np.random.Generator) -> NDArray[np.float64]:
-    """Of resamples with replacement. `forks`: which, as parts of all, a row for each resample."""
-    rows = [np.asarray(sample[fork], dtype=np.float64) for fork in sorted(sample)]
+def _forks(forks: Iterable[int], chosen: np.random.Generator) -> NDArray[np.int64]:
+    """Which forks each resample draws, a row of as many as there are."""
+    present = np.array(sorted(forks))
+    drawn: NDArray[np.int64] = chosen.choice(present, size=(_RESAMPLES, len(present)))
+    return drawn
+
+
+def _medians(sample: Sample, forks: NDArray[np.int64], chosen: np.random.Generator) -> NDArray[np.float64]:
+    """Of resamples with replacement, of these forks; in the place of one that the sample lacks comes any of its own."""
+    present = np.array(sorted(sample))
+    rows = [np.asarray(sample[fork], dtype=np.float64) for fork in present]
     lengths = np.array([len(row) for row in rows])
     longest = int(lengths.max())
     values = np.stack([np.resize(row, longest) for row in rows])
-    of_fork = (forks[:, : len(rows)] * len(rows)).astype(np.int64)
-    in_fork = (chosen.random((*of_fork.shape, longest)) * lengths[of_fork][..., np.newaxis]).astype(np.int64)
-    medians: NDArray[np.float64] = np.median(values[of_fork[..., np.newaxis], in_fork], axis=(1, 2))
+    at = np.minimum(np.searchsorted(present, forks), len(present) - 1)
+    at = np.where(present[at] == forks, at, chosen.integers(len(present), size=forks.shape))
+    in_fork = (chosen.random((*at.shape, longest)) * lengths[at][..., np.newaxis]).astype(np.int64)
+    medians: NDArray[np.float64] = np.median(values[at[..., np.newaxis], in_fork], axis=(1, 2))
     return medians

@@ -12,7 +12,7 @@ from pydpdk_defer.errors import DeferError
 from pydpdk_defer.host.cpus import CpuPlace
 from pydpdk_defer.host.dma_devices import survey
 
-__all__ = ["Placement", "device_tables", "devices_of", "needs_pci", "place"]
+__all__ = ["Placement", "device_tables", "devices_of", "needs_pci", "node_of", "place"]
 
 _SOFTWARE = "dma_skeleton"
 _PCI = re.compile(r"([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]")
@@ -65,16 +65,17 @@ def place(
     *,
     may_share: bool,
     places: Mapping[int, CpuPlace] | None = None,
+    node: int | None = None,
 ) -> Placement:
     """CPUs for PMD thread, guest and software copies; raises `DeferError` when they must share and may not.
 
     Where there are more than these take, the lowest stay free for everything else. `places`: of the CPUs; cores are not
-    shared where there are enough on one NUMA node.
+    shared where there are enough on one NUMA node: `node`, or the one with most.
     """
     software = [device for device in devices.values() if device.startswith(_SOFTWARE)]
     given = {int(found[1]) for device in software if (found := _LCORE.search(device))}
     places = places or {cpu: CpuPlace(0, cpu) for cpu in cpus}
-    ordered = _in_order(cpus, places)
+    ordered = _in_order(cpus, places, node)
     if len(ordered) < 2:
         raise DeferError(
             f"an evaluation needs two CPUs, and this process may use {len(ordered)}: a PMD thread that shares its CPU "
@@ -82,19 +83,20 @@ def place(
             EINVAL,
             "give the process or its container more CPUs",
         )
-    free = [cpu for cpu in ordered if cpu not in given]
-    pmd, guest, *others = free if len(free) >= 2 else ordered
+    pmd, guest, *others = sorted(ordered, key=lambda cpu: cpu in given)
     if not software:
         dma = None
     elif all(map(_LCORE.search, software)):
         dma = min(given)
     else:
-        dma = others[0] if others else guest
+        others = [cpu for cpu in others if cpu not in given]
+        near = [places[pmd], places[guest]]
+        dma = min(others, key=lambda cpu: [places[cpu] == core for core in near]) if others else guest
     placement = Placement(pmd, guest, dma, "")
-    reasons = [*_shared_cpus(placement), *_shared_cores(placement, places)]
-    if dma in (pmd, guest) and not may_share:
+    reasons = [*_shared_cpus(placement, given), *_shared_cores(placement, places)]
+    if {pmd, guest} & (given | {dma}) and not may_share:
         raise DeferError(
-            f"three CPUs are needed, for PMD thread, guest and {_SOFTWARE}, and this process may use {len(ordered)}; "
+            f"PMD thread, guest and {_SOFTWARE} need a CPU each, and this process may use {len(ordered)}; "
             + "; ".join(reasons),
             EINVAL,
             "go on with --allow-shared-cores, or use a DMA device that is hardware",
@@ -102,8 +104,18 @@ def place(
     return Placement(pmd, guest, dma, "; ".join(reasons))
 
 
-def _in_order(cpus: Collection[int], places: Mapping[int, CpuPlace]) -> list[int]:
-    """The best for a PMD thread first: of the node with most cores one CPU of each, the highest first."""
+def node_of(devices: Mapping[str, str]) -> int | None:
+    """The NUMA node of the first of these that has one."""
+    nodes = {found.device: found.numa_node for found in survey().devices} if _has_hardware(devices) else {}
+    return next((nodes[device] for device in devices.values() if nodes.get(device) is not None), None)
+
+
+def _has_hardware(devices: Mapping[str, str]) -> bool:
+    return not all(device.startswith(_SOFTWARE) for device in devices.values())
+
+
+def _in_order(cpus: Collection[int], places: Mapping[int, CpuPlace], node: int | None) -> list[int]:
+    """The best for a PMD thread first: of the node one CPU of each core, the highest first; then second ones."""
     cores: dict[CpuPlace, list[int]] = {}
     for cpu in sorted(cpus, reverse=True):
         cores.setdefault(places[cpu], []).append(cpu)
@@ -111,20 +123,21 @@ def _in_order(cpus: Collection[int], places: Mapping[int, CpuPlace]) -> list[int
     for place_of_core in cores:
         cores_of_node[place_of_core.node] = cores_of_node.get(place_of_core.node, 0) + 1
 
-    def rank(cpu: int) -> tuple[int, int, int, int]:
+    def rank(cpu: int) -> tuple[bool, int, int, int, int]:
         where = places[cpu]
-        return (-cores_of_node[where.node], where.node, cores[where].index(cpu), -cpu)
+        return (where.node != node, -cores_of_node[where.node], where.node, cores[where].index(cpu), -cpu)
 
     return sorted(cpus, key=rank)
 
 
-def _shared_cpus(placement: Placement) -> Iterator[str]:
-    if placement.dma is not None and placement.dma == placement.pmd:
+def _shared_cpus(placement: Placement, given: Collection[int]) -> Iterator[str]:
+    copiers = {*given, placement.dma}
+    if placement.pmd in copiers:
         yield (
             f"the PMD thread and the thread that copies for {_SOFTWARE} share CPU {placement.pmd}: all figures are "
             "those of this sharing"
         )
-    elif placement.dma is not None and placement.dma == placement.guest:
+    if placement.guest in copiers:
         yield (
             f"the guest and the thread that copies for {_SOFTWARE} share CPU {placement.guest}: rates at full load and "
             "latencies are those of this sharing; cycles of the PMD thread, which has a CPU of its own, are not "

@@ -78,9 +78,10 @@ class Noise(_Model):
 class Repetition(_Model):
     """One slice: one engine at one point for some 100 ms. Rates in packets/s, times in seconds, sizes in bytes.
 
-    `phase`: "full" sends as fast as it goes, "paced" at `offered_pps`, the same for all engines of the point,
+    `phase`: "full" sends as fast as it goes, "paced" at `offered_pps`, the same for all engines of the round,
     "no_loss" at the highest rate that loses no more than it may. `round`: engines of one round belong together.
-    `fork`: which pair of processes, of those that measured one after the other.
+    `fork`: in which pair of processes, of those that measured one after the other; others take the place of one that
+    dies, and of those before a resume.
     `seconds`: while traffic was sent, `delivered_seconds`: until the last packet arrived. `delivered` packets are
     what the guest counted. `moved_by`: who copied, in words. `bytes_by_engine`: of those, how many. `latency` and
     `in_flight`: HdrHistograms in V2 form (base64), in ns; one-way latency of each frame, and for each batch from

@@ -42,9 +42,13 @@ class Schedule:
         if self.no_loss is not None and not 0 <= self.no_loss < 1:
             raise ValueError(f"no_loss must be from 0 to less than 1, not {self.no_loss:g}")
 
+    def repetitions(self, engines: int) -> int:
+        """Measured slices of one point."""
+        return engines * self.forks * (self.rounds + self.full_rounds)
+
     def slices(self, engines: int) -> int:
-        """Slices of one point."""
-        return engines * self.forks * (self.rounds + self.full_rounds + self.warm_up_rounds)
+        """The same, and those that warm up."""
+        return self.repetitions(engines) + engines * self.forks * self.warm_up_rounds
 
     def seconds(self, points: int, engines: int) -> float:
         """An estimate of how long so many points take."""

@@ -143,7 +143,7 @@ def engine_figures(figures: PointFigures, engine: Engine) -> dict[str, Any]:
     return {
         "cycles_per_packet": _interval(figures.interval("cycles", engine)),
         "cycles_by_part": {part: _per_packet(paced, part) for part in PARTS},
-        "offered_pps": paced[0].offered_pps if paced else None,
+        "offered_pps": _median([r.offered_pps for r in paced]),
         "delivered_pps": _median([r.delivered_pps for r in paced]),
         "no_loss_pps": _median([r.offered_pps for r in figures.of("no_loss", engine)]),
         "full_load_pps": _median([r.delivered_pps for r in full]),

@@ -84,18 +84,19 @@ class Sweep:
         """All points; false when `until()` was true first. `CorruptionError` ends it."""
         points = self._axes.points()
         total = self._schedule.forks * len(points)
+        measured_by: int | None = None  # which fork the present processes are
         for fork in range(self._schedule.forks):
             self._fork = fork
-            is_new, verified = fork == 0, dict[str, int]()
+            verified: dict[str, int] = {}
             for number, point in enumerate(points, fork * len(points)):
                 if self._until():
                     return False
                 self._progress(number, total, point)
                 if self._is_whole(point):
                     continue
-                if not is_new:
+                if measured_by not in (None, fork):
                     self._measurer.renew()
-                    is_new = True
+                measured_by = fork
                 if self._prepared(point):
                     count = verified[point.device] = verified.get(point.device, -1) + 1
                     is_sample = count % self._schedule.verify_every == 0 or point.frames == self._axes.largest_frame
@@ -107,7 +108,7 @@ class Sweep:
     def _wanted(self, phase: Phase) -> range:
         """The rounds of the present fork."""
         if phase == "no_loss":
-            return range(1 if self._schedule.no_loss is not None and self._fork == 0 else 0)
+            return range(0 if self._schedule.no_loss is None else 1)  # done in the first fork, if all goes well
         rounds = self._schedule.full_rounds if phase == "full" else self._schedule.rounds
         return range(self._fork * rounds, (self._fork + 1) * rounds)
 
@@ -193,14 +194,22 @@ class Sweep:
         return engine in self._done.get((point, phase), {}).get(number, {})
 
     def _offered_rate(self, point: Point) -> float:
-        """Half of what the slowest engine delivers at full load; that of the part which was measured before."""
-        before = [
-            r.offered_pps for of_round in self._done.get((point, "paced"), {}).values() for r in of_round.values()
-        ]
-        if before:
-            return before[0]
-        rates = [self._rates(point, engine) for engine in self._axes.engines]
-        return _OFFERED_SHARE * min(statistics.median(of_engine) if of_engine else 0.0 for of_engine in rates)
+        """Half of what the slowest engine delivers at full load: that of the first fork, unless this one is slower."""
+        before = {
+            number: r.offered_pps
+            for number, of_round in self._done.get((point, "paced"), {}).items()
+            for r in of_round.values()
+        }
+        for number in self._wanted("paced"):
+            if number in before:  # measured in part
+                return before[number]
+        full = self._done.get((point, "full"), {})
+        of_fork = [full.get(number, {}) for number in self._wanted("full")]
+        slowest = min(
+            statistics.median([of_round[engine].delivered_pps for of_round in of_fork if engine in of_round] or [0.0])
+            for engine in self._axes.engines
+        )
+        return min([_OFFERED_SHARE * slowest, *before.values()])
 
     def _rounds(self, point: Point, phase: Phase, rate_pps: float) -> None:
         for number in self._missing(point, phase):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydpdk_defer.evaluate.axes import Engine, Policy
-from pydpdk_defer.evaluate.comparison import ROUNDS_MIN, Comparison, PointFigures, Quantity, families
+from pydpdk_defer.evaluate.comparison import INDEPENDENT_MIN, Comparison, PointFigures, Quantity, families, tells
 from pydpdk_defer.evaluate.histograms import percentiles_us
-from pydpdk_defer.evaluate.intervals import Interval, Sample, crossing_interval
+from pydpdk_defer.evaluate.intervals import Interval, Sample, crossing_interval, independent
 from pydpdk_defer.evaluate.sweep import CORRUPTION
 
 __all__ = ["Kind", "Verdict", "verdicts"]
@@ -76,7 +76,7 @@ def _by_cycles(by_size: Mapping[float, PointFigures]) -> tuple[Kind, Interval | 
     compared = _compared(by_size, "cycles")
     if reason := _why_not(by_size, compared):
         return "cannot tell", None, f"cannot tell: {reason}"
-    compared = {size: found for size, found in compared.items() if found.rounds >= ROUNDS_MIN}
+    compared = {size: found for size, found in compared.items() if tells(found.ratios)}
     sizes = sorted(compared)
     won = [size for size in sizes if compared[size].winner == "dma"]
     largest = compared[sizes[-1]]
@@ -121,9 +121,10 @@ def _why_not(by_size: Mapping[float, PointFigures], compared: Mapping[float, Com
     if not compared:
         failed = sum(figures.failed for figures in by_size.values())
         return "no round of both CPU and DMA copy succeeded" + (f" ({failed} repetitions failed)" if failed else "")
-    most = max(comparison.rounds for comparison in compared.values())
-    if most < ROUNDS_MIN:
-        return f"{most} rounds are too few for an interval, which needs {ROUNDS_MIN}"
+    if not any(tells(comparison.ratios) for comparison in compared.values()):
+        forks = max(len(comparison.ratios) for comparison in compared.values())
+        most = max(independent(comparison.ratios) for comparison in compared.values())
+        return f"{most} {'forks' if forks > 1 else 'rounds'} are too few for an interval, which needs {INDEPENDENT_MIN}"
     if (share := _fallback_share(by_size.values())) > _FALLBACK_SHARE:
         return f"in the slices of DMA the CPU moved {_percent(share)} of the bytes"
     return ""

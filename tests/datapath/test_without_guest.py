@@ -45,6 +45,22 @@ def test_net_ring_is_in_progress_until_the_far_side_has_taken_the_batch(folder: 
     assert txq_sum(figures, "src", "completed") == txq["completed"]
     assert pmd["work_deferred"] == pmd["work_done"] > 0
     assert pmd["work_dropped"] == 0
+    assert txq["in_flight_time"]["count"] == txq["batches"]
+    assert pmd["busy_cycles"] >= pmd["wasted_cycles"] >= pmd["wasted_send_cycles"] >= 0
+
+
+def test_without_metrics_packets_and_loads_are_counted_all_the_same(folder: Path) -> None:
+    ring = {"device": "net_ring0", "async": True, "tx_ring_size": 1024}
+    changed = tables(ring, pmd=[{"core": 1, "rxqs": ["src:0", "out:0"], "perf_metrics": False}])
+    with Run(folder, changed, "--packets", "300000") as run:
+        figures = run.result()
+    txq, pmd = figures["ports"]["out"]["txqs"][0], figures["pmds"][0]
+    assert txq["submitted"] == txq["completed"] > 0
+    assert figures["ports"]["src"]["rxqs"][0]["processing_cycles"] > 0
+    assert pmd["busy_cycles"] > 0
+    unmeasured = ("submit_cycles", "complete_cycles", "wasted_cycles")
+    assert [txq[name] for name in unmeasured] == [0, 0, 0]
+    assert txq["in_flight_time"]["count"] == pmd["wasted_cycles"] == pmd["wasted_send_cycles"] == 0
 
 
 def test_net_ring_that_nobody_takes_from_is_forced_after_the_attempt_limit(folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pydpdk_defer.errors import DeferError
 from pydpdk_defer.evaluate.noise import Look, look
-from pydpdk_defer.evaluate.placement import device_tables, devices_of, needs_pci, place
+from pydpdk_defer.evaluate.placement import device_tables, devices_of, needs_pci, node_of, place
 from pydpdk_defer.host.cpus import CpuPlace, cpu_places, parse_cpu_list
 from pydpdk_defer.host.fingerprint import fingerprint
 
@@ -39,19 +39,37 @@ def test_cores_are_not_shared_where_there_are_enough_on_one_node() -> None:
     placed = place(SOFTWARE, range(10), may_share=False, places=places)
     assert placed.cores == {"pmd": 9, "guest": 8, "dma": 7}
     assert placed.shared == ""
-    placed = place(SOFTWARE, {2, 3, 8}, may_share=False, places=places)
-    assert placed.cores == {"pmd": 8, "guest": 2, "dma": 3}
-    assert (
-        "the PMD thread on CPU 8 and the thread that copies for dma_skeleton on CPU 3 are threads of" in placed.shared
-    )
+    assert place(SOFTWARE, {2, 3, 8}, may_share=False, places=places).cores == {"pmd": 8, "guest": 2, "dma": 3}
+
+
+@pytest.mark.parametrize("siblings", [((0, 2), (1, 3)), ((0, 1), (2, 3))])
+def test_software_copies_beside_the_guest_rather_than_beside_the_pmd_thread(
+    siblings: tuple[tuple[int, ...], ...],
+) -> None:
+    places = {cpu: CpuPlace(0, core[0]) for core in siblings for cpu in core}
+    placed = place(SOFTWARE, range(4), may_share=False, places=places)
+    assert places[placed.pmd] not in (places[placed.guest], places[placed.dma or 0])
+    assert f"the guest on CPU {placed.guest} and the thread that copies for dma_skeleton on CPU" in placed.shared
+    assert "(SMT)" in placed.shared
+
+
+def test_the_node_of_the_device_comes_first() -> None:
+    places = {cpu: CpuPlace(cpu // 4, cpu) for cpu in range(8)}
+    assert place(HARDWARE, range(8), may_share=False, places=places, node=0).cores == {"pmd": 3, "guest": 2}
+    assert place(HARDWARE, range(8), may_share=False, places=places, node=1).cores == {"pmd": 7, "guest": 6}
+    assert node_of(SOFTWARE) is None
 
 
 def test_software_copies_where_its_device_says() -> None:
     given = {"copier": "dma_skeleton0,lcore=7"}
     assert place(given, range(8), may_share=False).cores == {"pmd": 6, "guest": 5, "dma": 7}
-    with pytest.raises(DeferError, match="PMD thread and the thread that copies for dma_skeleton share CPU 1"):
+    with pytest.raises(DeferError, match="the guest and the thread that copies for dma_skeleton share CPU 1"):
         place({"copier": "dma_skeleton0,lcore=1"}, {0, 1}, may_share=False)
-    assert place({"copier": "dma_skeleton0,lcore=0"}, {0, 1}, may_share=True).cores == {"pmd": 1, "guest": 0, "dma": 0}
+    assert place({"copier": "dma_skeleton0,lcore=1"}, {0, 1}, may_share=True).cores == {"pmd": 0, "guest": 1, "dma": 1}
+    two = {"a": "dma_skeleton0,lcore=2", "b": "dma_skeleton1,lcore=3"}
+    placed = place(two, {1, 2, 3}, may_share=True)
+    assert placed.cores == {"pmd": 1, "guest": 3, "dma": 2}
+    assert "share CPU 3" in placed.shared
 
 
 def test_places_of_cpus(tmp_path: Path) -> None:
@@ -72,7 +90,7 @@ def test_sharing_is_said_and_must_be_allowed() -> None:
     shared = place(SOFTWARE, {0, 1}, may_share=True)
     assert shared.cores == {"pmd": 1, "guest": 0, "dma": 0}
     assert "share CPU 0: rates at full load and latencies are those of this sharing" in shared.shared
-    with pytest.raises(DeferError, match="three CPUs are needed") as caught:
+    with pytest.raises(DeferError, match="need a CPU each") as caught:
         place(SOFTWARE, {0, 1}, may_share=False)
     assert "--allow-shared-cores" in caught.value.hint
     with pytest.raises(DeferError, match="needs two CPUs, and this process may use 1"):

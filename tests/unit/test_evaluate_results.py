@@ -25,7 +25,7 @@ from pydpdk_defer.evaluate.histograms import encode, merge, percentiles_us
 from pydpdk_defer.evaluate.recommend import recommended, recommended_toml
 from pydpdk_defer.evaluate.records import Header, schema
 from pydpdk_defer.evaluate.schedule import Schedule
-from pydpdk_defer.evaluate.summary import engine_figures
+from pydpdk_defer.evaluate.summary import details_of, engine_figures
 from pydpdk_defer.evaluate.sweep import Sweep
 from pydpdk_defer.topology import Topology, VhostPort
 
@@ -204,6 +204,38 @@ def test_a_topology_is_recommended(tmp_path: Path) -> None:
     assert topology.pmd[0].core == 1
     assert recommended_toml(found).startswith("# Recommended by an evaluation of ")
     assert f"# {found.verdicts[0].headline}" in recommended_toml(found)
+
+
+def test_a_model_is_for_the_evaluation_alone(tmp_path: Path) -> None:
+    modelled = header()
+    device = {**modelled.devices["copier"], "table": {"device": "dma_skeleton0", "model": {"latency_us": 2}}}
+    with store.Recorder(tmp_path, modelled.model_copy(update={"devices": {"copier": device}})) as recorder:
+        Sweep(AXES, Schedule(), FakeMeasurer(noise=0.02), recorder.keep, evaluation="e1").run()
+    topology, reasons = recommended(load(tmp_path))
+    assert topology.dma["copier"].model is None
+    assert "the model that was laid over the device is left out" in reasons
+
+
+def test_what_was_ended_before_its_end_says_so(tmp_path: Path) -> None:
+    measurer = FakeMeasurer(noise=0.02)
+    with store.Recorder(tmp_path, header()) as recorder:
+        sweep = Sweep(AXES, Schedule(), measurer, recorder.keep, evaluation="e1", until=lambda: measurer.slices >= 500)
+        assert not sweep.run()
+    found = load(tmp_path)
+    wanted = len(AXES.frames) * 75
+    assert f"only {len(found.repetitions)} of {wanted} repetitions were measured" in " ".join(found.warnings)
+    assert "forks are too few" in found.verdicts[0].headline
+
+
+def test_times_and_drops_of_each_engine(tmp_path: Path) -> None:
+    found = evaluated(tmp_path)
+    head, *rows = details_of(found)
+    assert len(rows) == 3 * len(AXES.frames)
+    assert [name for name in head if name.startswith("latency")] == [
+        f"latency {name}" for name in ("p50", "p90", "p99", "p99.9", "max")
+    ]
+    first = dict(zip(head, rows[0], strict=True))
+    assert (first["copy"], first["latency p99"], first["in flight p99"], first["drops"]) == ("cpu", "5.0", "-", "none")
 
 
 def test_large_batches_are_gathered_where_dma_needs_them(tmp_path: Path) -> None:

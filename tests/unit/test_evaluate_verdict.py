@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What an evaluation makes of measurements, on a fake measurer with known answers, without EAL."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -67,6 +68,31 @@ def test_dma_that_always_pays() -> None:
     assert verdict.headline.startswith("DMA pays at every size measured, from 64 bytes up: saves ")
 
 
+def test_dma_that_always_pays_from_a_size_whose_logarithm_is_not_exact() -> None:
+    measurer = FakeMeasurer(cost=lambda engine, size: 600 if engine == "cpu" else 300, noise=0.02)
+    assert verdict_of(measurer, Axes(frames=(100, 400, 9000))).kind == "always"
+
+
+@pytest.mark.parametrize(("forks", "text"), [(2, "2 forks"), (4, "4 forks")])
+def test_few_forks_tell_nothing(forks: int, text: str) -> None:
+    verdict = verdict_of(FakeMeasurer(noise=0.01), rounds=4, forks=forks)
+    assert verdict.headline == f"cannot tell: {text} are too few for an interval, which needs 5"
+
+
+def test_auto_has_no_say_in_who_wins_of_the_others() -> None:
+    def cost(engine: Engine, size: float) -> float:
+        return {"cpu": 1000.0, "dma": 900.0, "auto": 100.0 + 4000 * random.random()}[engine]
+
+    random = Random(3)
+    [point] = figures(sweep(FakeMeasurer(cost=cost, noise=0.01), Axes(frames=(1500,))))
+    compared = point.compare("cycles", "dma", "cpu")
+    assert compared is not None
+    assert compared.winner == "dma"
+    interval = point.interval("cycles", "dma")
+    assert interval is not None
+    assert interval.half_width / interval.value < 0.03
+
+
 def test_dma_that_pays_in_the_middle_only() -> None:
     def cost(engine: Engine, size: float) -> float:
         return 300 if engine == "dma" and size in (1024, 2048) else 500 if engine == "cpu" else 800
@@ -90,7 +116,7 @@ def test_what_cannot_be_told_says_why() -> None:
     kind, text = kind_and_text(FakeMeasurer(fails=lambda _: True))
     assert kind == "cannot tell"
     assert "no round of both CPU and DMA copy succeeded" in text
-    kind, text = kind_and_text(FakeMeasurer(cost=lambda *_: 500, noise=0.3, seed=2))
+    kind, text = kind_and_text(FakeMeasurer(cost=lambda *_: 500, noise=0.3, seed=3))
     assert kind == "cannot tell"
     assert "the intervals of both overlap" in text
     assert kind_and_text(FakeMeasurer(), axes=Axes(frames=("imix",)))[0] == "cannot tell"
@@ -193,6 +219,21 @@ def test_a_slice_that_fails_is_marked_and_the_sweep_goes_on() -> None:
     assert verdicts(figures(kept), SOFTWARE)[0].kind == "from"
 
 
+def test_a_slower_fork_has_a_rate_that_it_can_carry() -> None:
+    speed = {"of": 1.0}
+    measurer = FakeMeasurer(cost=lambda engine, size: speed["of"] * cycles_of(engine, size))
+    renew = measurer.renew
+
+    def slower() -> None:
+        renew()
+        speed["of"] *= 4
+
+    measurer.renew = slower  # type: ignore[method-assign]
+    kept = sweep(measurer, Axes(frames=(9000,)), rounds=2, forks=2)
+    rates = {r.fork: r.offered_pps for r in kept if r.phase == "paced"}
+    assert rates[1] == pytest.approx(rates[0] / 4, rel=0.01)
+
+
 def test_what_is_done_is_not_measured_again() -> None:
     whole = sweep(FakeMeasurer(), Axes(frames=(64, 1500)))
     part = whole[:-5]  # a round, and of another two slices, are missing
@@ -276,7 +317,16 @@ def test_median_interval() -> None:
 
 def test_crossing_is_interpolated_in_logarithms() -> None:
     assert crossing({100: 2.0, 400: 0.5}) == pytest.approx(200)
-    assert crossing({100: 0.5, 400: 0.2}) == pytest.approx(100)
+    assert crossing({100: 0.5, 400: 0.2}) == 100
+    assert crossing({70: 0.5}) == 70
     assert crossing({100: 2.0, 400: 1.0}) is None
     assert crossing({64: 0.9, 100: 2.0, 400: 0.5}) == pytest.approx(200)  # from the largest size downwards
     assert crossing_interval({100: {0: [2.0] * 5}, 400: {0: [1.5] * 5}}) is None
+
+
+def test_forks_that_lack_a_size_are_drawn_for_the_others() -> None:
+    below = {fork: [1.5 + fork / 20] for fork in range(6)}
+    above = {fork: [0.6 + fork / 20] for fork in range(1, 6)}
+    interval = crossing_interval({500: below, 4000: above})
+    assert interval is not None
+    assert 500 < interval.low <= interval.value <= interval.high < 4000

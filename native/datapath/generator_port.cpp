@@ -125,16 +125,25 @@ std::uint64_t GeneratorPort::make_frames(Source& source, const Traffic& traffic,
     frame::Tag tag{.stream = source.stream, .sequence = source.sequence, .stamp = now};
     std::uint32_t next_size = source.next_size;
     std::uint64_t bytes = 0;
-    for (std::uint16_t i = 0; i < count; ++i) {
-        rte_mbuf* packet = packets[i];
-        const std::uint16_t size = sizes[next_size];
-        frame::write(rte_pktmbuf_mtod(packet, std::uint8_t*), size, headers[next_size], tag, pattern);
+    const auto make = [&tag, &bytes, pattern](rte_mbuf* packet, std::uint16_t size, const frame::Header& header) {
+        frame::write(rte_pktmbuf_mtod(packet, std::uint8_t*), size, header, tag, pattern);
         packet->data_len = size;
         packet->pkt_len = size;
         bytes += size;
         ++tag.sequence;
-        if (++next_size == size_count) {
-            next_size = 0;
+    };
+    if (size_count == 1) {
+        const std::uint16_t size = sizes[0];
+        const frame::Header header = headers[0];
+        for (std::uint16_t i = 0; i < count; ++i) {
+            make(packets[i], size, header);
+        }
+    } else {
+        for (std::uint16_t i = 0; i < count; ++i) {
+            make(packets[i], sizes[next_size], headers[next_size]);
+            if (++next_size == size_count) {
+                next_size = 0;
+            }
         }
     }
     source.sequence = tag.sequence;

@@ -10,11 +10,13 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'END'
 usage: ci/bench.sh [--engine | --auto [options of tests/bench/bench_auto.py] |
                     --evaluate [options of tests/bench/bench_evaluate.py] |
+                    --metrics [options of tests/bench/bench_metrics.py] |
                     --ports [options of tests/bench/bench_ports.py] | options of tests/bench/bench_send.py]
 
   --engine   the deferral engine alone
   --auto     copy = "auto" beside both engines, as JSON and as the table of docs/performance.md
-  --evaluate what evaluate measures, beside a bare loop, and what measuring costs
+  --evaluate what evaluate measures, beside a bare loop
+  --metrics  what counting perf_metrics costs, three minutes
   --ports    cycles per packet and of an idle round with 1 to 64 vhost ports, as JSON and as the tables of
              docs/performance.md
 END
@@ -39,6 +41,12 @@ if [[ ${1:-} == --evaluate ]]; then
     shift
     PYTHONPATH=$folder "$venv/bin/python" tests/bench/bench_evaluate.py --json "$folder/evaluate.json" "$@"
     say "results are in $folder/evaluate.json"
+    exit 0
+fi
+if [[ ${1:-} == --metrics ]]; then
+    shift
+    "$venv/bin/python" tests/bench/bench_metrics.py --json "$folder/metrics.json" "$@"
+    say "results are in $folder/metrics.json"
     exit 0
 fi
 if [[ ${1:-} == --ports ]]; then

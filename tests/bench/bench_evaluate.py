@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether `evaluate` measures what a send costs, and what measuring costs: its slices beside a bare C++ loop over the
-same DPDK calls, and beside slices in which the thread counts no `perf_metrics`.
+"""Whether `evaluate` measures what a send costs: its slices beside a bare C++ loop over the same DPDK calls.
 
     python tests/bench/bench_evaluate.py [--sizes 64,1500] [--rounds 12] [--hugepages] [--json PATH|-]
 
-One process, one guest. The datapath of an evaluation, the same without metrics, and the bare loop take turns on its
-vring, each by CPU and by DMA, in slices of about 100 ms at one rate that the slowest can carry, in bursts of 32. Cycles
-per packet as `evaluate` counts them; ratios pair by pair within a round.
+One process, one guest. The datapath of an evaluation and the bare loop take turns on its vring, each by CPU and by DMA,
+in slices of about 100 ms at one rate that the slowest can carry, in bursts of 32. Cycles per packet as `evaluate`
+counts them; ratios pair by pair within a round.
 """
 
 import argparse
@@ -28,7 +27,6 @@ from pydpdk_defer.evaluate._datapath import Bench
 from pydpdk_defer.evaluate.axes import Engine
 from pydpdk_defer.evaluate.placement import device_tables, place
 from pydpdk_defer.evaluate.setup import Setup
-from pydpdk_defer.topology import Topology
 
 SIZES = "64,256,1500,4096"
 ENGINES: tuple[Engine, ...] = ("cpu", "dma")
@@ -36,8 +34,8 @@ BURST = 32
 SLICE_SECONDS = 0.1
 
 
-class Three:
-    """An evaluation's datapath, with and without metrics, and the bare loop, in this process."""
+class Pair:
+    """An evaluation's datapath and the bare loop, in this process."""
 
     def __init__(self, bench: Bench, core: int) -> None:
         self._bench, self._core = bench, core
@@ -46,24 +44,9 @@ class Three:
         [self._pmd] = parts.pmds.values()
         [self._dma] = parts.dma.values()
         self._vhost = next(port for port in parts.ports.values() if isinstance(port, _native.VhostPort))
-        self._measured = datapath.topology
-        tables = datapath.topology.to_dict()
-        tables["pmd"][0]["perf_metrics"] = False
-        self._unmeasured = Topology.from_dict(tables)
 
     def product(self, engine: Engine, size: int, rate_pps: float) -> tuple[float, float]:
         """Cycles per packet and packets/s of an evaluation's slice."""
-        return self._slice(engine, size, rate_pps)
-
-    def unmeasured(self, engine: Engine, size: int, rate_pps: float) -> tuple[float, float]:
-        """The same without metrics."""
-        self._bench.datapath.change(self._unmeasured)
-        try:
-            return self._slice(engine, size, rate_pps)
-        finally:
-            self._bench.datapath.change(self._measured)
-
-    def _slice(self, engine: Engine, size: int, rate_pps: float) -> tuple[float, float]:
         counted = self._bench.slice(engine, size, BURST, rate_pps, SLICE_SECONDS, packets=0, pattern=False)
         return counted["cycles"]["busy"] / counted["completed"], counted["completed"] / counted["seconds"]
 
@@ -84,10 +67,9 @@ class Three:
         return result["busy_cycles"] / result["packets"], result["packets"] / seconds
 
 
-def measure(three: Three, size: int, rounds: int) -> dict[str, Any]:
+def measure(pair: Pair, size: int, rounds: int) -> dict[str, Any]:
     """One frame size: a rate that all can carry, then cycles per packet at it."""
-    ways = (three.product, three.unmeasured, three.bare)
-    candidates = [(way, engine) for engine in ENGINES for way in ways]
+    candidates = [(who, engine) for engine in ENGINES for who in (pair.product, pair.bare)]
     slowest = min(who(engine, size, 0)[1] for _ in range(2) for who, engine in candidates)
     cycles: dict[tuple[str, Engine], list[float]] = {(who.__name__, engine): [] for who, engine in candidates}
     for number in range(-2, rounds):  # two to warm up
@@ -97,13 +79,11 @@ def measure(three: Three, size: int, rounds: int) -> dict[str, Any]:
                 cycles[who.__name__, engine].append(found)
     result: dict[str, Any] = {"frame_size": size, "rate_pps": round(slowest / 2)}
     for engine in ENGINES:
-        ours, off, bare = (cycles[way.__name__, engine] for way in ways)
+        ours, bare = cycles["product", engine], cycles["bare", engine]
         result[engine] = {
             "evaluate": spread(ours),
-            "without metrics": spread(off),
             "bare": spread(bare),
-            "ratio to bare": spread([a / b for a, b in zip(ours, bare, strict=True)]),
-            "ratio to without metrics": spread([a / b for a, b in zip(ours, off, strict=True)]),
+            "ratio": spread([a / b for a, b in zip(ours, bare, strict=True)]),
         }
     return result
 
@@ -132,10 +112,10 @@ def main() -> int:
         try:
             with guest(socket, core=placement.guest, hugepages=args.hugepages):
                 bench.wait_for_guest()
-                three = Three(bench, placement.pmd)
+                pair = Pair(bench, placement.pmd)
                 results = []
                 for size in sizes:
-                    results.append(measure(three, size, args.rounds))
+                    results.append(measure(pair, size, args.rounds))
                     print(json.dumps(results[-1]), file=sys.stderr, flush=True)
         finally:
             bench.stop()

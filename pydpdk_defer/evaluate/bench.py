@@ -41,6 +41,7 @@ class Bench:
         self._wanted: Point | None = None
         self._cpus = set(cores.values())
         self._faults: list[str] = []
+        self._deaths: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +57,8 @@ class Bench:
         if datapath is not None:
             try:
                 self._faults += datapath.ask("stop")
+            except ChildEndedError as error:
+                self._deaths.append(f"{error.strerror} while it was to end, so whether its counters agree is not known")
             except DeferError as error:
                 self._faults.append(error.strerror)
             self._end_guest()
@@ -66,6 +69,11 @@ class Bench:
     def faults(self) -> list[str]:
         """One sentence for each thing that did not balance when a datapath ended."""
         return self._faults
+
+    @property
+    def deaths(self) -> list[str]:
+        """One sentence for each datapath that died when all was measured and it was to end."""
+        return self._deaths
 
     def devices(self) -> dict[str, dict[str, Any]]:
         """What each DMA device is; after `prepare`."""

@@ -62,7 +62,8 @@ class Evaluation:
     """An evaluation, whole or in part: `print` it for the summary.
 
     `repetitions`: everything that was measured. `damaged`: lines of the folder that were skipped, with the reason.
-    `faults`: what did not balance when a datapath ended; only of an evaluation that has just run.
+    `faults`: what did not balance when a datapath ended, and `deaths`: which ended by dying; only of an evaluation
+    that has just run.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class Evaluation:
     repetitions: tuple[Repetition, ...]
     damaged: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    deaths: tuple[str, ...] = ()
 
     @cached_property
     def figures(self) -> list[PointFigures]:
@@ -103,6 +105,7 @@ class Evaluation:
         failed = [repetition for repetition in self.repetitions if repetition.failure]
         if failed:
             yield f"{len(failed)} of {len(self.repetitions)} repetitions failed, the last one: {failed[-1].failure}"
+        yield from self.deaths
         if self.damaged:
             yield f"{len(self.damaged)} damaged lines of {store.RESULTS} were skipped, the first one: {self.damaged[0]}"
         behind = [r for r in self.repetitions if r.phase == "paced" and r.sent < _BEHIND * r.offered_pps * r.seconds]
@@ -218,7 +221,7 @@ def evaluate(
                     progress=progress,
                     until=until,
                 ).run()
-        return replace(load(folder), faults=tuple(bench.faults))
+        return replace(load(folder), faults=tuple(bench.faults), deaths=tuple(bench.deaths))
 
 
 def _header(

@@ -175,6 +175,22 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(folder: Path) -> None
     assert "was begun with other axes" in run.stderr
 
 
+@pytest.mark.parametrize("next_step", ["renew", "close"])
+def test_a_datapath_that_dies_when_it_is_to_end_costs_nothing(folder: Path, bench: Bench, next_step: str) -> None:
+    """All is measured by then: it is told, and no error."""
+    assert bench.measure(POINT, "dma", 0, 0.05)["delivered"]
+    victim = bench._running().pid
+    os.kill(victim, SIGKILL)
+    getattr(bench, next_step)()
+    [death] = bench.deaths
+    assert "datapath process has ended (status -9)" in death
+    assert bench.faults == []
+    if next_step == "renew":
+        bench.prepare(POINT)
+        assert bench.measure(POINT, "dma", 0, 0.05)["delivered"]
+    _remove_runtime_folder_of(victim)
+
+
 def test_payload_that_is_not_what_it_should_be_is_found(bench: Bench) -> None:
     """The verification itself: frames without the pattern are what a device that corrupts would leave."""
     assert bench.verify(POINT, "dma", 500) == ""

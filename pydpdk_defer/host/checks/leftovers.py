@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What processes left that are no more, and what is in the way of a topology's sockets."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydpdk_defer._topology_host import socket_faults
+from pydpdk_defer.host.checks.check import Check, Host
+
+__all__ = ["leftover_checks"]
+
+_WHY_FOLDER = "a DPDK process that was killed leaves its runtime folder"
+_WHY_SOCKET = "a guest finds the port by its socket"
+
+
+def leftover_checks(host: Host) -> Iterator[Check]:
+    """Runtime folders without a process; sockets of the topology."""
+    listening = {line.split()[-1] for line in host.text("proc/net/unix").splitlines() if "/" in line}
+    stale = [
+        folder
+        for folder in sorted((host.root / str(host.runtime_folder).lstrip("/")).glob("*"))
+        if folder.is_dir() and not _lives(folder, host.root, listening)
+    ]
+    if stale:
+        paths = [f"/{folder.relative_to(host.root)}" for folder in stale]
+        command = (f"sudo rm -r {' '.join(paths)}",)
+        yield Check("runtime folders", "WARN", f"{len(stale)} without a process", _WHY_FOLDER, command)
+    else:
+        yield Check("runtime folders", "OK", "none without a process", _WHY_FOLDER)
+    faults = list(socket_faults(host.topology.port)) if host.topology and host.is_here else []
+    for fault in faults:
+        where, _, problem = fault.partition(": ")
+        yield Check(where, "FAIL", problem, _WHY_SOCKET)
+    for name, port in host.sockets():
+        if not any(fault.startswith(f"port.{name}.") for fault in faults):
+            yield _socket(host, name, port.socket, port.mode, listening)
+
+
+def _lives(folder: Path, root: Path, listening: set[str]) -> bool:
+    """Whether a process listens at its telemetry socket, or has one of another's network namespace."""
+    sockets = [path for path in folder.glob("dpdk_telemetry.v2*") if stat.S_ISSOCK(path.lstat().st_mode)]
+    names = {f"/{path.relative_to(root)}" for path in sockets}
+    # /var/run is /run.
+    return bool(names & listening or {name.removeprefix("/var") for name in names} & listening)
+
+
+def _socket(host: Host, name: str, path: str, mode: str, listening: set[str]) -> Check:
+    where = f"port.{name}.socket"
+    is_served = path in listening
+    if mode == "client":
+        found = "a guest listens there" if is_served else "no guest listens there yet"
+        return Check(where, "OK", f"{path}: {found}", _WHY_SOCKET)
+    if is_served:
+        return Check(where, "FAIL", f"{path}: another process serves it", _WHY_SOCKET, (f"ss -xlp src {path}",))
+    return Check(where, "OK", path, _WHY_SOCKET)

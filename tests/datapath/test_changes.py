@@ -102,6 +102,7 @@ def test_a_change_that_cannot_be_leaves_all_as_it_was(folder: Path) -> None:
     assert report["received"] == txq_sum(figures, "vm0", "completed") == 2000
 
 
+@pytest.mark.slow
 def test_a_port_goes_within_a_bound_though_its_device_hangs(folder: Path) -> None:
     tables = topology(folder / "vm0.sock", dma__copier__model={}, port__vm0__wedge_timeout_ms=60_000)
     with (

@@ -35,6 +35,7 @@ def test_mixed_sizes_arrive_complete_in_order_and_intact(folder: Path, copy: str
     assert figures["pmds"][0]["work_deferred"] == figures["pmds"][0]["work_done"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dma_min_bytes", [0, 1500], ids=["learned", "given"])
 def test_whichever_engine_moves_them_they_arrive_in_order(folder: Path, dma_min_bytes: int) -> None:
     figures, _ = deliver(

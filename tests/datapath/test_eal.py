@@ -163,6 +163,7 @@ def test_ctrl_c_at_any_time_is_an_orderly_end_from_python_too(folder: Path) -> N
             folder,
             f"""
             import signal, threading, time
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has it ignored
             def interrupt():
                 time.sleep({delay_ms} / 1000)
                 for _ in range(3):

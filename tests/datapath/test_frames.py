@@ -125,6 +125,7 @@ def test_the_way_to_copy_is_changed_between_injections(folder: Path) -> None:
     assert figures["ports"]["vm0"]["txqs"][0]["bytes_by_engine"] == {"dma": 2 * 20 * 200, "cpu": 2 * 20 * 200}
 
 
+@pytest.mark.slow
 def test_injecting_by_a_device_that_hangs_ends(folder: Path) -> None:
     """The device is taken out of use after 5 s at the most; all that is bounded is bounded by much less than this."""
     figures = inject_alone(folder, ["dma", "dma"], dma__copier__model={"hang_at_copy": 10})

@@ -70,6 +70,7 @@ def survives(folder: Path, messages: int, seed: int) -> None:
     assert run.stderr.count("warning: port vm0: a peer ") == 1
 
 
+@pytest.mark.slow
 def test_nonsense_on_one_port(folder: Path) -> None:
     survives(folder, 1500, seed=1)
 

@@ -123,6 +123,7 @@ def test_leaving_in_full_traffic_strands_nothing(folder: Path, near_core: int) -
     assert_nothing_was_stranded(json.loads(script.stdout))
 
 
+@pytest.mark.slow
 def test_without_an_attempt_limit_the_end_is_bounded_all_the_same(folder: Path) -> None:
     endless = tables({"device": "net_ring0", "async": True}, deferral={"attempt_limit": 2**32 - 1})
     with Run(folder, endless, "--packets", "100000") as run:

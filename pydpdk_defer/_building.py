@@ -136,6 +136,8 @@ class Parts:
         self.pmds.clear()
         for part in self.partings:
             part()
+        for handoff in self.handoffs.values():
+            handoff.free()
         self.handoffs.clear()
         self.relays.clear()
         self.ports.clear()

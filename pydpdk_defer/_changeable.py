@@ -50,6 +50,7 @@ class Changeable:
             with shielded():
                 change(parts, self.topology, topology, self._traffic)
                 self.topology = topology
+                self._show()
             self._tell(parts.plan.notes)
 
     def _follow_guests(self) -> None:
@@ -65,6 +66,7 @@ class Changeable:
             seen, self._seen = self._seen, self._parts.circumstances()
             if seen == self._seen != self._parts.planned_for:
                 rearrange(self._parts, self.topology)
+                self._show()
                 self._tell(self._parts.plan.notes)
 
     def mac_table(self) -> list[tuple[str, str, int]]:
@@ -143,6 +145,7 @@ class Changeable:
             raise ValueError(f"dma.{dma}.model.capacity = {model.capacity}: {fault}")
         parts.models[dma].set(model.model_dump())
         self._dma_models[dma] = model
+        self._show()
 
     def _tell_events(self) -> None:
         """What happened since the last time goes to the log, and DMA devices that were taken out of use, each once."""
@@ -162,6 +165,10 @@ class Changeable:
             if note not in self._told:
                 self._told.add(note)
                 _log.warning("%s", note)
+
+    def _show(self) -> None:
+        """Bring what the telemetry socket shows up to date."""
+        raise NotImplementedError
 
     def _running(self) -> Parts:
         if self._parts is None:

@@ -10,11 +10,12 @@ from errno import EALREADY, ETIMEDOUT
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from pydpdk_defer import eal
+from pydpdk_defer import _native, eal
 from pydpdk_defer._building import Parts, build
 from pydpdk_defer._changing import DRAIN_TIMEOUT_MS
 from pydpdk_defer._frames import Frames
 from pydpdk_defer._reading import VhostCounters, read_snapshot, read_vhost_counters
+from pydpdk_defer._showing import show
 from pydpdk_defer._signals import shielded
 from pydpdk_defer._watching import Watcher
 from pydpdk_defer.errors import EalError, VhostError
@@ -90,6 +91,7 @@ class Datapath(Frames):
             thread.start()
         self._tell(self._parts.plan.notes)
         self._up_since = time.monotonic()
+        self._show()
         self._watcher.start()
 
     def stop(self) -> None:
@@ -103,6 +105,7 @@ class Datapath(Frames):
     def _take_down(self) -> None:
         parts = self._parts
         if parts is not None:
+            _native.telemetry_hide()
             parts.stop_traffic()
             if self._up_since:  # else not every thread runs, and no traffic was started
                 self._wind_down(parts)
@@ -255,6 +258,15 @@ class Datapath(Frames):
         return max((pmd.tx_flush_interval_us for pmd in self.topology.pmd), default=0) / 1e6
 
     # ---- figures ----
+
+    def _show(self) -> None:
+        show(
+            self._running(),
+            self.topology,
+            self._dma_models,
+            hugepages=self._hugepages,
+            seconds_up=time.monotonic() - self._up_since,
+        )
 
     def snapshot(self) -> Snapshot:
         """All counters. While threads run each queue's are whole in themselves, and about a millisecond old."""

@@ -25,12 +25,9 @@ void register_dma(py::module_& m) {
         .def_property_readonly("numa_node", &Device::numa_node)
         .def_property_readonly("out_of_use", &Device::out_of_use)
         .def("stats", [](const Device& self) {
-            const auto stats = self.stats();
-            py::dict d;
-            d["submitted"] = stats.submitted;
-            d["completed"] = stats.completed;
-            d["errors"] = stats.errors;
-            return d;
+            DictRecord record;
+            add_fields(record, self.stats());
+            return record.dict;
         });
 }
 

@@ -45,14 +45,10 @@ void register_faults(py::module_& m) {
             },
             py::arg("parameters"))
         .def("stats", [](const Model& self) {
-            const auto stats = self.stats();
-            py::dict d;
-            d["model_changes"] = self.changes();
-            d["stalls_injected"] = stats.stalls;
-            d["fulls_injected"] = stats.fulls;
-            d["errors_injected"] = stats.errors;
-            d["late_copies"] = stats.late;
-            return d;
+            DictRecord record;
+            record.add("model_changes", self.changes());
+            add_fields(record, self.stats());
+            return record.dict;
         });
 }
 

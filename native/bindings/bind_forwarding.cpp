@@ -69,6 +69,7 @@ void register_forwarding(py::module_& m) {
         .def("entries", &entries);
     py::class_<HandoffPort, datapath::Port, std::shared_ptr<HandoffPort>>(m, "HandoffPort")
         .def(py::init<std::string, std::uint16_t>(), py::kw_only(), py::arg("name"), py::arg("senders"))
+        .def("free", &HandoffPort::free)
         .def_property_readonly("waiting", &HandoffPort::waiting)
         .def_property_readonly("dropped", &HandoffPort::dropped);
     py::class_<datapath::RelayPort, datapath::Port, std::shared_ptr<datapath::RelayPort>>(m, "RelayPort")

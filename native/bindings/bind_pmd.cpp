@@ -42,31 +42,12 @@ datapath::PmdPlan make_plan(const std::vector<Input>& inputs, const std::vector<
 
 py::dict pmd_stats(const PmdThread& thread) {
     const auto stats = thread.stats();
-    py::dict d;
-    d["core"] = thread.core();
-    d["iterations"] = stats.iterations;
-    d["busy_iterations"] = stats.busy_iterations;
-    d["idle_cycles"] = stats.idle_cycles;
-    d["busy_cycles"] = stats.busy_cycles;
-    d["wasted_cycles"] = stats.wasted_cycles;
-    d["wasted_send_cycles"] = stats.wasted_send_cycles;
-    d["sleep_iterations"] = stats.sleep_iterations;
-    d["sleep_cycles"] = stats.sleep_cycles;
-    d["rx_packets"] = stats.rx_packets;
-    d["tx_packets"] = stats.tx_packets;
-    d["tx_batches"] = stats.tx_batches;
-    d["handed_over"] = stats.handed_over;
-    d["flooded"] = stats.flooded;
-    d["filtered"] = stats.filtered;
-    d["unwired_drops"] = stats.unwired_drops;
-    d["work_deferred"] = stats.deferral.work_deferred;
-    d["work_in_progress"] = stats.deferral.work_in_progress;
-    d["work_ring_full"] = stats.deferral.work_ring_full;
-    d["work_done"] = stats.deferral.work_done;
-    d["work_dropped"] = stats.deferral.work_dropped;
-    d["longest_stall_us"] =
+    DictRecord record;
+    record.add("core", thread.core());
+    add_fields(record, stats);
+    record.dict["longest_stall_us"] =
         static_cast<double>(stats.longest_stall_cycles) * 1e6 / static_cast<double>(rte_get_tsc_hz());
-    return d;
+    return record.dict;
 }
 
 } // namespace
@@ -82,11 +63,11 @@ datapath::PmdPlan::Output plan_output(const Output& output) {
 }
 
 void register_pmd(py::module_& m) {
-    py::class_<PmdThread>(m, "PmdThread")
+    py::class_<PmdThread, std::shared_ptr<PmdThread>>(m, "PmdThread")
         .def(py::init([](unsigned core, const std::vector<Input>& inputs, const std::vector<Output>& outputs,
                          std::shared_ptr<datapath::Bridge> bridge, std::uint32_t tx_flush_interval_us,
                          std::uint32_t sleep_max_us, bool perf_metrics, const py::kwargs& deferral) {
-                 return std::make_unique<PmdThread>(
+                 return std::make_shared<PmdThread>(
                      core,
                      make_plan(inputs, outputs, std::move(bridge), tx_flush_interval_us, sleep_max_us, perf_metrics),
                      parse_deferral_config(deferral));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The ports, and their counters as dictionaries.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <memory>
 
@@ -20,29 +19,21 @@ namespace {
 using datapath::Port;
 using datapath::RecentCycles;
 
-// Index: CopyMode.
-constexpr std::array<const char*, 3> copy_modes{"dma", "cpu", "auto"};
-
 datapath::CopyMode parse_copy(const std::string& text) {
-    const auto found = std::find(copy_modes.begin(), copy_modes.end(), text);
-    if (found == copy_modes.end()) {
+    const auto& names = datapath::copy_mode_names;
+    const auto found = std::find(names.begin(), names.end(), text);
+    if (found == names.end()) {
         throw std::invalid_argument("copy is 'dma', 'cpu' or 'auto', not '" + text + "'");
     }
-    return static_cast<datapath::CopyMode>(found - copy_modes.begin());
+    return static_cast<datapath::CopyMode>(found - names.begin());
 }
 
 py::dict rxq_stats(const Port& port, std::uint16_t qid) {
     const auto stats = port.rxq_stats(qid);
-    py::dict d;
-    d["packets"] = stats.packets;
-    d["bytes"] = stats.bytes;
-    d["batches"] = stats.batches;
-    d["no_mbufs"] = stats.no_mbufs;
-    d["rate_missed"] = stats.rate_missed;
-    d["processing_cycles"] = stats.processing_cycles;
-    d["deferred_cycles"] = stats.deferred_cycles;
-    d["recent_cycles"] = stats.recent.before(rte_rdtsc() / (RecentCycles::step_seconds * rte_get_tsc_hz()));
-    return d;
+    DictRecord record;
+    add_fields(record, stats);
+    record.dict["recent_cycles"] = stats.recent.before(rte_rdtsc() / (RecentCycles::step_seconds * rte_get_tsc_hz()));
+    return record.dict;
 }
 
 // Whole nanoseconds -> batches.
@@ -59,33 +50,10 @@ py::dict in_flight_time(const Port& port, std::uint16_t qid) {
 }
 
 py::dict txq_stats(const Port& port, std::uint16_t qid) {
-    const auto stats = port.txq_stats(qid);
-    py::dict bytes;
-    bytes["dma"] = stats.bytes_dma;
-    bytes["cpu"] = stats.bytes_cpu;
-    py::dict drops;
-    for (std::size_t i = 0; i < datapath::drop_reasons; ++i) {
-        drops[py::str(std::string(datapath::drop_names[i]))] = stats.drops[i];
-    }
-    py::dict d;
-    d["submitted"] = stats.submitted;
-    d["completed"] = stats.completed;
-    d["in_flight"] = stats.in_flight;
-    d["given_up"] = stats.given_up;
-    d["quarantined"] = stats.quarantined;
-    d["late_completions"] = stats.late_completions;
-    d["wedges"] = stats.wedges;
-    d["batches"] = stats.batches;
-    d["retries"] = stats.retries;
-    d["bytes_by_engine"] = bytes;
-    d["engine_changes"] = stats.engine_changes;
-    d["dma_min_bytes"] = stats.dma_min_bytes;
-    d["drops"] = drops;
-    d["submit_cycles"] = stats.submit_cycles;
-    d["complete_cycles"] = stats.complete_cycles;
-    d["wasted_cycles"] = stats.wasted_cycles;
-    d["in_flight_time"] = in_flight_time(port, qid);
-    return d;
+    DictRecord record;
+    add_fields(record, port.txq_stats(qid));
+    record.dict["in_flight_time"] = in_flight_time(port, qid);
+    return record.dict;
 }
 
 void register_generator(py::module_& m) {
@@ -173,7 +141,8 @@ void register_vhost(py::module_& m) {
              py::arg("pool"))
         .def("open", &VhostPort::open, py::call_guard<py::gil_scoped_release>())
         .def_property(
-            "copy", [](const VhostPort& self) { return copy_modes[static_cast<std::size_t>(self.copy())]; },
+            "copy",
+            [](const VhostPort& self) { return datapath::copy_mode_names[static_cast<std::size_t>(self.copy())]; },
             [](VhostPort& self, const std::string& copy) { self.set_copy(parse_copy(copy)); })
         .def("txq_counters", &VhostPort::txq_counters, py::arg("qid"), py::call_guard<py::gil_scoped_release>())
         .def("rxq_counters", &VhostPort::rxq_counters, py::arg("qid"), py::call_guard<py::gil_scoped_release>())

@@ -14,6 +14,7 @@
 #include <pybind11/pybind11.h>
 
 #include "datapath/pmd_work.hpp"
+#include "datapath/stat_fields.hpp"
 #include "defer/policies.hpp"
 #include "dpdk/dma_device.hpp"
 
@@ -31,6 +32,20 @@ using Output =
     std::tuple<std::shared_ptr<datapath::Port>, std::uint16_t, Channels, int, std::shared_ptr<datapath::Capture>>;
 [[nodiscard]] datapath::PmdPlan::Output plan_output(const Output& output);
 
+// A dictionary that add_fields() fills.
+struct DictRecord {
+    py::dict dict;
+
+    void add(const char* name, std::uint64_t value) { dict[name] = value; }
+    void add(const char* name, datapath::NamedCounts counts) {
+        py::dict group;
+        for (const auto& [key, count] : counts) {
+            group[py::str(key.data(), key.size())] = count;
+        }
+        dict[name] = group;
+    }
+};
+
 void register_errors(py::module_& m);
 void register_eal(py::module_& m);
 void register_deferral(py::module_& m);
@@ -39,6 +54,7 @@ void register_faults(py::module_& m);
 void register_ports(py::module_& m);
 void register_forwarding(py::module_& m);
 void register_pmd(py::module_& m);
+void register_telemetry(py::module_& m);
 void register_guest(py::module_& m);
 
 } // namespace bindings

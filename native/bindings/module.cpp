@@ -12,5 +12,6 @@ PYBIND11_MODULE(_native, m) {
     bindings::register_ports(m);
     bindings::register_forwarding(m);
     bindings::register_pmd(m);
+    bindings::register_telemetry(m);
     bindings::register_guest(m);
 }

@@ -7,7 +7,7 @@
 namespace datapath {
 
 std::uint64_t HandoffPort::dropped() const {
-    std::uint64_t packets = left_;
+    std::uint64_t packets = left_.load(std::memory_order_relaxed);
     for (const auto& txq : txqs_) {
         packets += txq.published.read().drops[static_cast<std::size_t>(Drop::handoff_full)];
     }

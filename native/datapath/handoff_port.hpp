@@ -3,6 +3,7 @@
 // sends it on. So a vring is never raced for, and what one thread sends keeps its order.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -34,16 +35,13 @@ class HandoffPort final : public Port {
     [[nodiscard]] bool takes_from_outside() const override { return false; }
     [[nodiscard]] bool drain(unsigned /*timeout_ms*/) override { return waiting() == 0; }
     // No thread sends here or takes from here. What is left is dropped.
-    void close() override {
-        if (ring_ != nullptr) {
-            left_ += ring_->clear();
-            ring_.reset();
-        }
-    }
+    void close() override { left_ += ring_->clear(); }
+    // Gives the memory back, when nobody asks any more.
+    void free() { ring_.reset(); }
     // Packets that found no room, of all senders, and those that were left at the end.
     [[nodiscard]] std::uint64_t dropped() const;
     // Packets that the owner of the txq has yet to take.
-    [[nodiscard]] std::uint32_t waiting() const { return ring_ != nullptr ? rte_ring_count(ring_->get()) : 0; }
+    [[nodiscard]] std::uint32_t waiting() const { return rte_ring_count(ring_->get()); }
 
     // ---- owner ----
     void acquire_txq(std::uint16_t qid, Owner& owner, const DmaChannels& /*channels*/) override {
@@ -72,8 +70,8 @@ class HandoffPort final : public Port {
         Published<TxqStats> published;
     };
 
-    std::unique_ptr<dpdk::PacketRing> ring_; // nullptr: closed
-    std::uint64_t left_ = 0;                 // packets at the end
+    std::unique_ptr<dpdk::PacketRing> ring_;
+    std::atomic<std::uint64_t> left_{0}; // packets at the end
     std::vector<Txq> txqs_;
 };
 

@@ -16,6 +16,7 @@ namespace datapath {
 enum class Engine : std::uint8_t { dma, cpu };
 // Which of them a port uses: one of them always, or for each batch the cheaper one.
 enum class CopyMode : std::uint8_t { dma, cpu, automatic };
+inline constexpr std::array<std::string_view, 3> copy_mode_names{"dma", "cpu", "auto"};
 
 // Why a packet that was to be sent was not.
 enum class Drop : std::uint8_t {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <rte_dmadev.h>
+#include <rte_telemetry.h>
 #include <rte_version.h>
 
 #if RTE_VERSION < RTE_VERSION_NUM(22, 11, 0, 0)
@@ -26,6 +27,23 @@ inline rte_dma_conf dma_conf(uint16_t vchans) {
     rte_dma_conf conf{};
     conf.nb_vchans = vchans;
     return conf;
+}
+
+// Whole numbers in telemetry got other names in 23.03.
+inline int telemetry_add_u64(rte_tel_data* data, const char* name, uint64_t value) {
+#if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
+    return rte_tel_data_add_dict_u64(data, name, value);
+#else
+    return rte_tel_data_add_dict_uint(data, name, value);
+#endif
+}
+
+inline int telemetry_append_u64(rte_tel_data* data, uint64_t value) {
+#if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
+    return rte_tel_data_add_array_u64(data, value);
+#else
+    return rte_tel_data_add_array_uint(data, value);
+#endif
 }
 
 } // namespace dpdk

@@ -21,6 +21,13 @@ struct DmaStats {
     std::uint64_t errors = 0;
 };
 
+// Calls record.add(name, value) for each.
+template<typename Record> void add_fields(Record& record, const DmaStats& stats) {
+    record.add("submitted", stats.submitted);
+    record.add("completed", stats.completed);
+    record.add("errors", stats.errors);
+}
+
 // Something laid over the fast path of a running device, which has to be off it before the device stops.
 class DmaOverlay {
   public:

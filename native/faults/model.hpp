@@ -26,6 +26,14 @@ struct ModelStats {
     std::uint64_t late = 0;   // copies that the device below had not finished when their modelled time was over
 };
 
+// Calls record.add(name, value) for each.
+template<typename Record> void add_fields(Record& record, const ModelStats& stats) {
+    record.add("stalls_injected", stats.stalls);
+    record.add("fulls_injected", stats.fulls);
+    record.add("errors_injected", stats.errors);
+    record.add("late_copies", stats.late);
+}
+
 class ChannelModel {
   public:
     // What release() found. `last_index`: the device's number of the copy released last, now or before.

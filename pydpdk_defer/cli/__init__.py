@@ -8,7 +8,18 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from pydpdk_defer import __version__, dpdk_compiled
-from pydpdk_defer.cli import compare, devices, doctor, evaluate, guest, report, run
+from pydpdk_defer.cli import (
+    compare,
+    devices,
+    doctor,
+    evaluate,
+    guest,
+    pmd_perf_show,
+    pmd_rxq_show,
+    pmd_stats_clear,
+    report,
+    run,
+)
 from pydpdk_defer.cli._common import ignore_signals_after_the_verb, print_error
 from pydpdk_defer.errors import DeferError, TopologyError
 
@@ -35,7 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--version", action="version", version=f"pydpdk-defer {__version__}, compiled against DPDK {dpdk_compiled()}"
     )
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
-    for module in (run, guest, evaluate, report, compare, doctor, devices):
+    for module in (
+        run,
+        guest,
+        evaluate,
+        report,
+        compare,
+        doctor,
+        devices,
+        pmd_perf_show,
+        pmd_rxq_show,
+        pmd_stats_clear,
+    ):
         module.add_parser(verbs)
     args = parser.parse_args(arguments)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydpdk_defer.errors import EalError
 
-__all__ = ["ensure", "of_prefix"]
+__all__ = ["ensure", "of_prefix", "roots"]
 
 _VARIABLE = "XDG_RUNTIME_DIR"
 
@@ -36,9 +36,20 @@ def of_prefix(prefix: str) -> Path:
     return Path(root) / "dpdk" / prefix
 
 
+def roots() -> list[Path]:
+    """Where runtime folders of this user's and of root's DPDK processes are, those that are there."""
+    given = os.environ.get(_VARIABLE)
+    places = ["/var/run", *([given] if given else []), "/tmp", str(_private_path(Path("/tmp"), os.geteuid()))]
+    return [folder for place in dict.fromkeys(places) if (folder := Path(place) / "dpdk").is_dir()]
+
+
+def _private_path(parent: Path, uid: int) -> Path:
+    return parent / f"pydpdk-defer-{uid}"
+
+
 def _private_folder(parent: Path, uid: int) -> Path:
     """The folder of this user in a folder that all can write; made when missing."""
-    folder = parent / f"pydpdk-defer-{uid}"
+    folder = _private_path(parent, uid)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()

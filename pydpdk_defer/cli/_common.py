@@ -34,7 +34,7 @@ def write_json(target: str, data: Any) -> None:
         print(text, flush=True)
         return
     try:
-        Path(target).write_text(text + "\n")
+        Path(target).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise DeferError(
             f"cannot write {target}: {error.strerror}", error.errno or 0, "give --json a path that you may write, or -"

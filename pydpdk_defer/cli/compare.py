@@ -16,7 +16,8 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "compare",
         help="what changed from one evaluation to another",
         description="Compare two evaluations point by point: what got faster, slower, or cannot be told.",
-        epilog="Exit status 1 when something got slower by more than --tolerance.",
+        epilog="Exit status 1 when the ratio of DMA to CPU cycles got worse by more than --tolerance (with --absolute "
+        "any measure), or when what both were to measure has no value in the second.",
     )
     parser.add_argument("before", metavar="DIR")
     parser.add_argument("after", metavar="DIR")

@@ -184,11 +184,11 @@ def _report(found: Evaluation, json_target: str | None) -> int:
     measured = any(not repetition.failure for repetition in found.repetitions)
     out = sys.stderr if json_target == "-" else sys.stdout
     print(f"{found}\n\nresults: {found.folder}", file=out, flush=True)
-    if measured:
-        print(f"report: {_write_report(found)}", file=out)
-        print(f"recommended topology: {_write_topology(found)}", file=out, flush=True)
     if json_target:
         write_json(json_target, found.to_dict())
+    if measured:
+        print(f"recommended topology: {_write_topology(found)}", file=out, flush=True)
+        print(f"report: {_write_report(found)}", file=out)
     for fault in found.faults:
         print(f"error: {fault}", file=sys.stderr)
     return 0 if measured and not found.faults else 1
@@ -201,13 +201,19 @@ def _write_report(found: Evaluation) -> str:
     except DeferError as error:
         return f"none, {error}"
     path = found.folder / "report.html"
-    report.write(found, path)
+    try:
+        report.write(found, path)
+    except DeferError as error:
+        return f"none, {error}"
     return str(path)
 
 
 def _write_topology(found: Evaluation) -> str:
     path = found.folder / "recommended.toml"
-    path.write_text(recommended_toml(found))
+    try:
+        path.write_text(recommended_toml(found), encoding="utf-8")
+    except OSError as error:
+        return f"none, cannot write {path}: {error.strerror}"
     return str(path)
 
 

@@ -31,7 +31,9 @@ def run(args: argparse.Namespace) -> int:
         from pydpdk_defer.evaluate import report, tables
     path = Path(args.html) if args.html else found.folder / "report.html"
     report.write(found, path)
-    for target in filter(None, (args.csv, args.parquet)):
-        tables.export(found, Path(target))
+    if args.csv:
+        tables.export(found, Path(args.csv), "csv")
+    if args.parquet:
+        tables.export(found, Path(args.parquet), "parquet")
     print(f"{found}\n\nreport: {path}")
     return 0

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pydpdk_defer.evaluate._remote import keep_stdout_for_answers, serve
+from pydpdk_defer.errors import DeferError
+from pydpdk_defer.evaluate._remote import keep_stdout_for_answers, refuse, serve
 from pydpdk_defer.guest import Guest, GuestStats
 
 _POLL_MS = 2
@@ -64,7 +65,11 @@ class _Guest:
 
 def main() -> None:
     [setting] = keep_stdout_for_answers()
-    guest = Guest(**json.loads(setting), role="verify")
+    try:
+        guest = Guest(**json.loads(setting), role="verify")
+    except (DeferError, ValueError) as error:
+        refuse(error)
+        return
     serving = _Guest(guest)
     try:
         answers: dict[str, Callable[..., Any]] = {

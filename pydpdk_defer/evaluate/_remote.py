@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from signal import SIG_IGN, SIGINT, SIGKILL, signal
+from signal import SIGKILL
 from types import TracebackType
 from typing import Any, Self
 
 from pydpdk_defer import errors
 from pydpdk_defer.errors import DeferError
 
-__all__ = ["Child", "ChildEndedError", "keep_stdout_for_answers", "serve"]
+__all__ = ["Child", "ChildEndedError", "keep_stdout_for_answers", "refuse", "serve"]
 
 _END_SECONDS = 15.0
 _TAIL_LINES = 5
@@ -43,6 +43,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=out,
+                start_new_session=True,  # signals to a whole group are the parent's business
             )
 
     def __enter__(self) -> Self:
@@ -52,6 +53,11 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end()
+
+    def check(self) -> None:
+        """Raise `ChildEndedError` when it is gone."""
+        if self._process.poll() is not None:
+            raise self._ended("has ended")
 
     @property
     def pid(self) -> int:
@@ -117,9 +123,8 @@ def _error_from(told: Mapping[str, Any]) -> Exception:
 def serve(answers: Mapping[str, Callable[..., Any]], meanwhile: Callable[[], None] | None = None) -> None:
     """Answer questions from stdin until it is closed; `meanwhile` is called again and again while none is there.
 
-    Everything that others print goes to stderr. Ctrl-C is the parent's business.
+    Everything that others print goes to stderr.
     """
-    signal(SIGINT, SIG_IGN)
     while True:
         while meanwhile is not None and not select.select([sys.stdin], [], [], 0)[0]:
             meanwhile()
@@ -130,10 +135,24 @@ def serve(answers: Mapping[str, Callable[..., Any]], meanwhile: Callable[[], Non
         try:
             reply = {"answer": answers[question](**arguments)}
         except (DeferError, ValueError) as error:
-            text = error.strerror if isinstance(error, DeferError) else str(error)
-            number, hint = (error.errno, error.hint) if isinstance(error, DeferError) else (0, "")
-            reply = {"error": {"kind": type(error).__name__, "text": text, "errno": number, "hint": hint}}
-        os.write(_answers, json.dumps(reply).encode() + b"\n")
+            reply = _refusal(error)
+        _answer(reply)
+
+
+def refuse(error: DeferError | ValueError) -> None:
+    """Answer the first question with this error, in the place of `serve`."""
+    if sys.stdin.readline():
+        _answer(_refusal(error))
+
+
+def _refusal(error: DeferError | ValueError) -> dict[str, Any]:
+    text = error.strerror if isinstance(error, DeferError) else str(error)
+    number, hint = (error.errno, error.hint) if isinstance(error, DeferError) else (0, "")
+    return {"error": {"kind": type(error).__name__, "text": text, "errno": number, "hint": hint}}
+
+
+def _answer(reply: Mapping[str, Any]) -> None:
+    os.write(_answers, json.dumps(reply).encode() + b"\n")
 
 
 _answers = -1

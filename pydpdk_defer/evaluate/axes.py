@@ -132,7 +132,7 @@ def _words(text: str, what: str, known: Sequence[_Word]) -> tuple[_Word, ...]:
 
 def _values(text: str, what: str, limits: tuple[int, int], words: Sequence[str]) -> Iterator[int | Literal["imix"]]:
     for piece in _pieces(text, what):
-        if piece == "imix" and piece in words:
+        if piece.lower() == "imix" and piece.lower() in words:
             yield "imix"
         elif ":" in piece:
             yield from _range(piece, what, limits)
@@ -163,7 +163,7 @@ def _check_range(what: str, values: "Iterator[int] | Sequence[int]", limits: tup
 def _range(piece: str, what: str, limits: tuple[int, int]) -> Iterator[int]:
     parts = piece.split(":")
     step = parts[2] if len(parts) == 3 else ""
-    if step[:1] not in ("x", "+") or not step[1:].isdigit():
+    if step[:1] not in ("x", "+") or not (step[1:].isascii() and step[1:].isdigit()):
         raise ValueError(f"{piece!r} is not a range: write 64:9000:x2 to double, or 64:1500:+128 to add")
     first, last, by = _number(parts[0], what, limits), _number(parts[1], what, limits), int(step[1:])
     if first > last:

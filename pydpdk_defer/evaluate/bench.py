@@ -208,7 +208,11 @@ class Bench:
             **self._guest_settings,
         }
         self._guest = Child("pydpdk_defer.evaluate._guest", setting, self._logs / "guest.log")
-        self._guest.ask("start")
+        try:
+            self._guest.ask("start")
+        except DeferError:
+            self._running().check()  # no guest comes to a datapath that is gone
+            raise
         self._running().ask("wait_for_guest")
         self._guest.ask("take")
 

@@ -64,6 +64,10 @@ class PointFigures:
         rounds = self._by_engine.get((phase, engine), {})
         return [rounds[number] for number in sorted(rounds)]
 
+    def silent(self, quantity: Quantity, engine: Engine) -> int:
+        """Rounds in which an engine delivered nothing: no ratio comes from them."""
+        return sum(not r.delivered for r in self._by_engine.get((_PHASE[quantity], engine), {}).values())
+
     @property
     def engines(self) -> tuple[Engine, ...]:
         """Those that were measured."""

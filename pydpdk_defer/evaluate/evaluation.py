@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +33,7 @@ __all__ = ["Evaluation", "Options", "evaluate", "load"]
 
 _STEAL_WARNING, _FOREIGN_WARNING, _MHZ_WARNING = 0.02, 0.1, 0.05
 _BEHIND = 0.95  # of the frames that were due
+_FEW_PACKETS = 500
 _GUEST_MB = 384
 # What must not differ when an evaluation is resumed.
 _SAME = ("axes", "schedule", "devices", "cores", "virtio", "data_room")
@@ -95,7 +96,7 @@ class Evaluation:
         measured = len({(r.point, r.phase, r.engine, r.round) for r in self.repetitions if r.phase != "no_loss"})
         wanted = len(axes.points()) * schedule.repetitions(len(axes.engines))
         if measured < wanted:
-            yield f"only {measured} of {wanted} repetitions were measured: the evaluation was ended before"
+            yield f"only {measured} of {wanted} repetitions were measured; --resume measures the others"
         if schedule.forks < INDEPENDENT_MIN:
             yield (
                 "one pair of processes measured all: another may differ by more than the intervals say"
@@ -108,9 +109,21 @@ class Evaluation:
         yield from self.deaths
         if self.damaged:
             yield f"{len(self.damaged)} damaged lines of {store.RESULTS} were skipped, the first one: {self.damaged[0]}"
-        behind = [r for r in self.repetitions if r.phase == "paced" and r.sent < _BEHIND * r.offered_pps * r.seconds]
-        if behind:
-            yield f"in {len(behind)} repetitions the PMD thread could not send at the common rate"
+        good = [repetition for repetition in self.repetitions if not repetition.failure]
+        if silent := [repetition for repetition in good if not repetition.delivered]:
+            yield f"in {len(silent)} repetitions nothing was delivered, the last one at {silent[-1].point.point()}"
+        paced = [repetition for repetition in good if repetition.phase == "paced" and repetition.delivered]
+        if few := [repetition for repetition in paced if repetition.sent < _FEW_PACKETS]:
+            yield (
+                f"{len(few)} repetitions at the same rate are of less than {_FEW_PACKETS} packets: longer slices "
+                "(--slice-ms) tell more"
+            )
+        shares = [r.sent / due for r in paced if r.sent < _BEHIND * (due := r.offered_pps * r.seconds) - r.point.burst]
+        if shares:
+            yield (
+                f"in {len(shares)} repetitions less was sent than the common rate asks for, down to "
+                f"{100 * min(shares):.0f} % of it: the PMD thread was too slow, or kept from its CPU"
+            )
         noises = [repetition.noise for repetition in self.repetitions if repetition.noise]
         if not noises:
             return
@@ -188,7 +201,7 @@ def evaluate(
         store.check_free(folder)
     use_hugepages = host_hugepages.choose(options.hugepages, options.memory_mb + _GUEST_MB)
     with tempfile.TemporaryDirectory(prefix="pd-") as sockets:
-        folder.mkdir(parents=True, exist_ok=True)
+        store.make(folder)
         setup = Setup(
             devices=tables,
             largest_frame=axes.largest_frame,
@@ -258,4 +271,16 @@ def _check_same(then: Header, now: Header) -> None:
     }
     for name, (before, after) in pairs.items():
         if before != after:
-            raise ValueError(f"the evaluation to resume was begun with other {name}: {before}, not {after}")
+            told = _difference(before, after)
+            raise ValueError(f"the evaluation to resume was begun with other {name}: {told}")
+
+
+def _difference(before: Any, after: Any) -> str:
+    """The fields that differ of two records of a kind; else both."""
+    if not is_dataclass(before) or isinstance(before, type):
+        return f"{before}, not {after}"
+    return "; ".join(
+        f"{f.name} {old}, not {new}"
+        for f in fields(before)
+        if (old := getattr(before, f.name)) != (new := getattr(after, f.name))
+    )

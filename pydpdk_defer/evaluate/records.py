@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
+from pydantic.json_schema import models_json_schema
 
 from pydpdk_defer.evaluate import histograms
 from pydpdk_defer.evaluate.axes import Axes, Engine, Point, Policy
@@ -161,12 +162,11 @@ class Header(_Model):
 
 def schema() -> dict[str, Any]:
     """The JSON schema of both, as `results.schema.json` has it."""
+    _, definitions = models_json_schema([(Header, "serialization"), (Repetition, "serialization")])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"pydpdk_defer evaluation, version {SCHEMA_VERSION}",
-        "description": "evaluation.json is an Evaluation, each line of results.jsonl a Repetition.",
-        "$defs": {
-            "Evaluation": Header.model_json_schema(mode="serialization"),
-            "Repetition": Repetition.model_json_schema(mode="serialization"),
-        },
+        "description": "evaluation.json is a Header, each line of results.jsonl a Repetition.",
+        "oneOf": [{"$ref": "#/$defs/Header"}, {"$ref": "#/$defs/Repetition"}],
+        **definitions,
     }

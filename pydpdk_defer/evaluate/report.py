@@ -36,7 +36,7 @@ def html(evaluation: Evaluation) -> str:
         sections=sections,
         table=table_of(evaluation),
         details=details_of(evaluation),
-        fingerprint=list(_flat(evaluation.header.host)),
+        fingerprint=list(_flat({**evaluation.header.host, "DMA device": evaluation.header.devices})),
         script=get_plotlyjs(),
     )
 
@@ -45,10 +45,12 @@ def write(evaluation: Evaluation, path: Path) -> None:
     """The report into a file; `DeferError` when it cannot be written."""
     text = html(evaluation)
     try:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise DeferError(
-            f"cannot write {path}: {error.strerror}", error.errno or EINVAL, "give --html a path that you may write"
+            f"cannot write {path}: {error.strerror}",
+            error.errno or EINVAL,
+            f"report {evaluation.folder} --html FILE writes it elsewhere",
         ) from error
 
 

@@ -33,21 +33,15 @@ class Recorder:
 
     def __init__(self, folder: Path, header: Header, *, resume: bool = False) -> None:
         self._path = folder / RESULTS
+        make(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             if not resume:
                 check_free(folder)
-                (folder / HEADER).write_text(header.model_dump_json(indent=2) + "\n")
-            self._file: TextIO = self._path.open("a+")
+                (folder / HEADER).write_text(header.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            self._file: TextIO = self._path.open("a+", encoding="utf-8")
             self._end_cut_line()
         except OSError as error:
-            if isinstance(error, DeferError):
-                raise
-            raise DeferError(
-                f"cannot write {error.filename or folder}: {error.strerror}",
-                error.errno or 0,
-                "give a folder to write to",
-            ) from error
+            raise _cannot_write(error, folder, "give a folder on a disk with room") from error
 
     def _end_cut_line(self) -> None:
         """A killed run may have left half a line: it is damaged, and must not damage the next one."""
@@ -63,8 +57,26 @@ class Recorder:
 
     def keep(self, repetition: Repetition) -> None:
         """One line, at once."""
-        self._file.write(repetition.model_dump_json() + "\n")
-        self._file.flush()
+        try:
+            self._file.write(repetition.model_dump_json() + "\n")
+            self._file.flush()
+        except OSError as error:
+            hint = "what was measured is kept: make room, and go on with --resume"
+            raise _cannot_write(error, self._path, hint) from error
+
+
+def make(folder: Path) -> None:
+    """The folder, unless it is there. Raises `DeferError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(error, folder, "give a folder that you may write to") from error
+
+
+def _cannot_write(error: OSError, what: Path, hint: str) -> OSError:
+    if isinstance(error, DeferError):
+        return error
+    return DeferError(f"cannot write {error.filename or what}: {error.strerror}", error.errno or 0, hint)
 
 
 def check_free(folder: Path) -> None:
@@ -78,7 +90,7 @@ def check_free(folder: Path) -> None:
 def load(folder: Path) -> Stored:
     """An evaluation, whole or in part. Raises `DeferError` for a folder that holds none, or one of another version."""
     try:
-        header_text = (folder / HEADER).read_text()
+        header_text = (folder / HEADER).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise DeferError(

@@ -2,7 +2,8 @@
 """An evaluation in words and in a table, as the terminal and JSON have it."""
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -27,7 +28,7 @@ _HEAD = (
     "full load",
     "no loss",
     "checks/item",
-    "less cycles",
+    "against cpu",
     "bytes moved by",
 )
 _PHASE_WORDS: Mapping[Phase, str] = {
@@ -36,6 +37,7 @@ _PHASE_WORDS: Mapping[Phase, str] = {
     "no_loss": "at the rate without loss",
 }
 PHASES: tuple[Phase, ...] = ("full", "paced", "no_loss")
+_TIMES = 2  # from here on so many times the cycles, not so many percent more
 PARTS = ("receive", "submit", "complete", "wasted", "rest")
 
 
@@ -54,12 +56,13 @@ def text(evaluation: Evaluation) -> str:
 
 
 def as_html(evaluation: Evaluation) -> str:
-    """The verdicts and the table, as a piece of HTML."""
+    """The verdicts, what they are worth and the table, as a piece of HTML."""
     head, *body = table_of(evaluation)
-    lines = [
-        f"<p><b>{escape(v.headline)}</b><br>{escape(v.at_full_load)}<br>{escape(v.worth)}</p>"
-        for v in evaluation.verdicts
-    ]
+    lines = []
+    for v in evaluation.verdicts:
+        more = [escape(line) for line in (v.at_full_load, v.auto, v.worth) if line]
+        lines.append("<br>".join([f"<p><b>{escape(v.headline)}</b>", *more]) + "</p>")
+    lines += [f"<p>warning: {escape(warning)}</p>" for warning in evaluation.warnings]
     lines += ["<table><tr>", *(f"<th>{escape(cell)}</th>" for cell in head), "</tr>"]
     lines += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body]
     return "".join([*lines, "</table>"])
@@ -129,20 +132,24 @@ def _won(figures: PointFigures, engine: Engine) -> str:
         return ""
     if compared.winner == "no difference":
         return compared.winner
-    saved = 1 - compared.ratio.value
-    return f"{100 * saved:+.0f} %"
+    ratio = compared.ratio.value
+    if ratio >= _TIMES:
+        return f"{ratio:.1f} times"
+    return f"{100 * abs(1 - ratio):.0f} % {'less' if ratio < 1 else 'more'}"
 
 
 def engine_figures(figures: PointFigures, engine: Engine) -> dict[str, Any]:
     """What one engine did at a point: medians of its repetitions, percentiles of all of them together.
 
     Cycles, idle share, latency, checks and time in flight are those at the common rate; `None` for what was not seen.
+    `cycles_per_packet` is what `PointFigures.interval` tells; `cycles_by_part` adds up to it, and goes by the parts of
+    the cycles of all repetitions.
     """
     paced, full = figures.of("paced", engine), figures.of("full", engine)
-    known = paced or full
+    cycles = figures.interval("cycles", engine)
     return {
-        "cycles_per_packet": _interval(figures.interval("cycles", engine)),
-        "cycles_by_part": {part: _per_packet(paced, part) for part in PARTS},
+        "cycles_per_packet": _interval(cycles),
+        "cycles_by_part": {part: _part(paced, part, cycles) for part in PARTS},
         "offered_pps": _median([r.offered_pps for r in paced]),
         "delivered_pps": _median([r.delivered_pps for r in paced]),
         "no_loss_pps": _median([r.offered_pps for r in figures.of("no_loss", engine)]),
@@ -155,7 +162,7 @@ def engine_figures(figures: PointFigures, engine: Engine) -> dict[str, Any]:
         "engine_changes": sum(r.engine_changes for r in paced),
         "drops": {phase: _drops(figures, phase, engine) for phase in PHASES},
         "bytes_by_engine": {who: sum(r.bytes_by_engine.get(who, 0) for r in paced) for who in ("dma", "cpu")},
-        "moved_by": known[-1].moved_by if known else "nobody",
+        "moved_by": _moved_by([*paced, *full]),
         "repetitions": {"full": len(full), "paced": len(paced)},
     }
 
@@ -168,9 +175,19 @@ def _drops(figures: PointFigures, phase: Phase, engine: Engine) -> dict[str, int
     return drops
 
 
-def _per_packet(repetitions: "list[Repetition] | Any", part: str) -> float | None:
-    values = [getattr(r.cycles, part) / r.delivered for r in repetitions if r.cycles and r.delivered]
-    return _median(values)
+def _part(repetitions: Sequence[Repetition], part: str, total: Interval | None) -> float | None:
+    known = [r.cycles for r in repetitions if r.cycles and r.delivered]
+    busy = sum(cycles.busy for cycles in known)
+    return total.value * sum(getattr(cycles, part) for cycles in known) / busy if total and busy else None
+
+
+def _moved_by(repetitions: Sequence[Repetition]) -> str:
+    """In words; where it was not always the same, in how many slices each."""
+    movers = Counter(r.moved_by for r in repetitions if r.delivered)
+    if len(movers) == 1:
+        return next(iter(movers))
+    total = sum(movers.values())
+    return "; ".join(f"{who} in {count} of {total} slices" for who, count in movers.most_common()) or "nobody"
 
 
 def _median(values: list[float]) -> float | None:

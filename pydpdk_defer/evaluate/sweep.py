@@ -4,7 +4,6 @@
 It knows no DPDK. What measures is a `Measurer`; where results go is a function.
 """
 
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ __all__ = ["CorruptionError", "Measurer", "Sweep"]
 
 _OFFERED_SHARE = 0.5
 _VERIFIED_FRAMES = 2000
+_ALIKE = 0.8  # a fork that delivers so much of what the first one did is offered the same
 
 
 CORRUPTION = "the evaluation ends, as data is not what it was"
@@ -79,6 +79,7 @@ class Sweep:
         self._progress = progress or (lambda _done, _total, _point: None)
         self._until = until or (lambda: False)
         self._fork = 0
+        self._warm_up_pps: dict[Engine, float] = {}  # of the point that is measured
 
     def run(self) -> bool:
         """All points; false when `until()` was true first. `CorruptionError` ends it."""
@@ -152,6 +153,7 @@ class Sweep:
         return True
 
     def _measure(self, point: Point) -> None:
+        self._warm_up_pps = {}
         for number in range(self._schedule.warm_up_rounds):
             self._round(point, "full", 0.0, number, is_kept=False)
         self._rounds(point, "full", 0.0)
@@ -194,7 +196,10 @@ class Sweep:
         return engine in self._done.get((point, phase), {}).get(number, {})
 
     def _offered_rate(self, point: Point) -> float:
-        """Half of what the slowest engine delivers at full load: that of the first fork, unless this one is slower."""
+        """Half of what the slowest engine can deliver: that of the first fork, unless this one is slower.
+
+        A slice in which something else had the CPU tells nothing about an engine: the best of a fork counts.
+        """
         before = {
             number: r.offered_pps
             for number, of_round in self._done.get((point, "paced"), {}).items()
@@ -205,11 +210,13 @@ class Sweep:
                 return before[number]
         full = self._done.get((point, "full"), {})
         of_fork = [full.get(number, {}) for number in self._wanted("full")]
-        slowest = min(
-            statistics.median([of_round[engine].delivered_pps for of_round in of_fork if engine in of_round] or [0.0])
-            for engine in self._axes.engines
-        )
-        return min([_OFFERED_SHARE * slowest, *before.values()])
+        best = dict(self._warm_up_pps)
+        for engine, repetition in (item for of_round in of_fork for item in of_round.items()):
+            best[engine] = max(repetition.delivered_pps, best.get(engine, 0.0))
+        slowest = min(best.get(engine, 0.0) for engine in self._axes.engines)
+        rate = _OFFERED_SHARE * slowest
+        first = before[min(before)] if before else rate
+        return first if rate >= _ALIKE * first else rate
 
     def _rounds(self, point: Point, phase: Phase, rate_pps: float) -> None:
         for number in self._missing(point, phase):
@@ -231,7 +238,10 @@ class Sweep:
                 if is_kept:
                     self._round(point, phase, rate_pps, number, is_kept=False)  # warm up again
                 return
-            if is_kept:
+            if not is_kept:
+                pps = measured["delivered"] / measured["delivered_seconds"] if measured["delivered_seconds"] else 0.0
+                self._warm_up_pps[engine] = max(pps, self._warm_up_pps.get(engine, 0.0))
+            else:
                 repetition = self._repetition(point, phase, engine, number, offered_pps=rate_pps, **measured)
                 self._done.setdefault((point, phase), {}).setdefault(number, {})[engine] = repetition
                 self._keep(repetition)

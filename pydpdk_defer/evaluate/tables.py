@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from errno import EINVAL
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 
@@ -16,9 +17,12 @@ from pydpdk_defer.evaluate.records import Repetition
 __all__ = ["connect", "export"]
 
 _TIMES = ("latency", "in_flight")
+_PARTS = ("receive", "submit", "complete", "wasted", "rest", "busy", "passed")
 _NAMES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max": "max"}
 _COLUMNS = {
     "side": "VARCHAR",
+    "evaluation": "VARCHAR",
+    "schema_version": "INTEGER",
     "frames": "VARCHAR",
     "burst": "INTEGER",
     "queues": "INTEGER",
@@ -41,6 +45,8 @@ _COLUMNS = {
     "complete_cycles": "BIGINT",
     "wasted_cycles": "BIGINT",
     "rest_cycles": "BIGINT",
+    "busy_cycles": "BIGINT",
+    "passed_cycles": "BIGINT",
     "idle_share": "DOUBLE",
     "checks": "BIGINT",
     "work_items": "BIGINT",
@@ -51,6 +57,7 @@ _COLUMNS = {
     "bytes_by_cpu": "BIGINT",
     "moved_by": "VARCHAR",
     **{f"{time}_{name}_us": "DOUBLE" for time in _TIMES for name in _NAMES},
+    **{f"{time}_histogram": "VARCHAR" for time in _TIMES},
     "steal": "DOUBLE",
     "foreign_load": "DOUBLE",
     "mhz_low": "DOUBLE",
@@ -69,15 +76,13 @@ def connect(**sides: Evaluation) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def export(evaluation: Evaluation, path: Path) -> None:
-    """All repetitions as a table, CSV or Parquet by the name's end; `DeferError` for another, or when it fails."""
-    formats = {".csv": "(FORMAT csv, HEADER)", ".parquet": "(FORMAT parquet)"}
-    if path.suffix not in formats:
-        raise DeferError(f"cannot export to {path}: its name must end in .csv or .parquet", EINVAL)
+def export(evaluation: Evaluation, path: Path, kind: Literal["csv", "parquet"]) -> None:
+    """All repetitions as a table; `DeferError` when it cannot be written."""
+    options = "(FORMAT csv, HEADER)" if kind == "csv" else "(FORMAT parquet)"
     target = str(path).replace("'", "''")
     try:
         with connect(here=evaluation) as connection:
-            connection.execute(f"COPY (SELECT * EXCLUDE side FROM repetitions) TO '{target}' {formats[path.suffix]}")
+            connection.execute(f"COPY (SELECT * EXCLUDE side FROM repetitions) TO '{target}' {options}")
     except duckdb.Error as error:
         raise DeferError(f"cannot write {path}: {error}", EINVAL, "give a path that you may write") from error
 
@@ -93,6 +98,8 @@ def _row(side: str, repetition: Repetition) -> tuple[object, ...]:
     times = [percentiles_us([getattr(repetition, time)]) for time in _TIMES]
     return (
         side,
+        repetition.evaluation,
+        repetition.schema_version,
         str(point.frames),
         point.burst,
         point.queues,
@@ -110,7 +117,7 @@ def _row(side: str, repetition: Repetition) -> tuple[object, ...]:
         repetition.delivered,
         repetition.delivered_pps,
         repetition.cycles_per_packet,
-        *(getattr(cycles, part) if cycles else None for part in ("receive", "submit", "complete", "wasted", "rest")),
+        *(getattr(cycles, part) if cycles else None for part in _PARTS),
         repetition.idle_share,
         repetition.checks,
         repetition.work_items,
@@ -121,6 +128,7 @@ def _row(side: str, repetition: Repetition) -> tuple[object, ...]:
         repetition.bytes_by_engine.get("cpu", 0),
         repetition.moved_by,
         *(found[name] if found else None for found in times for name in _NAMES.values()),
+        *(getattr(repetition, time) for time in _TIMES),
         noise.steal if noise else None,
         noise.foreign_load if noise else None,
         *(noise.mhz if noise and noise.mhz else (None, None)),

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From figures to an answer: from which frame size on DMA pays, what it saves, what it costs, what that is worth."""
 
-import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from pydpdk_defer.evaluate.axes import Engine, Policy
 from pydpdk_defer.evaluate.comparison import INDEPENDENT_MIN, Comparison, PointFigures, Quantity, families, tells
 from pydpdk_defer.evaluate.histograms import percentiles_us
 from pydpdk_defer.evaluate.intervals import Interval, Sample, crossing_interval, independent
+from pydpdk_defer.evaluate.records import Phase
 from pydpdk_defer.evaluate.sweep import CORRUPTION
 
 __all__ = ["Kind", "Verdict", "verdicts"]
@@ -125,18 +125,17 @@ def _why_not(by_size: Mapping[float, PointFigures], compared: Mapping[float, Com
         forks = max(len(comparison.ratios) for comparison in compared.values())
         most = max(independent(comparison.ratios) for comparison in compared.values())
         return f"{most} {'forks' if forks > 1 else 'rounds'} are too few for an interval, which needs {INDEPENDENT_MIN}"
-    if (share := _fallback_share(by_size.values())) > _FALLBACK_SHARE:
-        return f"in the slices of DMA the CPU moved {_percent(share)} of the bytes"
-    return ""
+    return _cpu_moved(by_size.values(), "paced")
 
 
-def _fallback_share(points: Iterable[PointFigures]) -> float:
-    """The largest of all points."""
+def _cpu_moved(points: Iterable[PointFigures], phase: Phase) -> str:
+    """What is to be said when at one of the points DMA was not who copied, or ""."""
     shares = [0.0]
     for figures in points:
-        dma, cpu = (sum(r.bytes_by_engine.get(who, 0) for r in figures.of("paced", "dma")) for who in ("dma", "cpu"))
+        dma, cpu = (sum(r.bytes_by_engine.get(who, 0) for r in figures.of(phase, "dma")) for who in ("dma", "cpu"))
         shares.append(cpu / (dma + cpu) if dma + cpu else 0.0)
-    return max(shares)
+    worst = max(shares)
+    return f"in the slices of DMA the CPU moved {_percent(worst)} of the bytes" if worst > _FALLBACK_SHARE else ""
 
 
 def _latency_cost(figures: PointFigures) -> str:
@@ -157,8 +156,15 @@ def _p99(figures: PointFigures, engine: Engine) -> float | None:
 
 def _at_full_load(by_size: Mapping[float, PointFigures]) -> str:
     compared = _compared(by_size, "rate")
+    if silent := [_silent(figures) for figures in by_size.values() if _silent(figures)]:
+        return f"At full load: cannot tell: {silent[0]}"
     if not compared:
         return "At full load: not measured"
+    if moved := _cpu_moved(by_size.values(), "full"):
+        return f"At full load: cannot tell: {moved}"
+    compared = {size: found for size, found in compared.items() if tells(found.ratios)}
+    if not compared:
+        return f"At full load: cannot tell: an interval needs {INDEPENDENT_MIN} forks"
     sizes = sorted(compared)
     won = [size for size in sizes if compared[size].winner == "dma"]
     largest = compared[sizes[-1]]
@@ -177,6 +183,15 @@ def _at_full_load(by_size: Mapping[float, PointFigures]) -> str:
     return f"At full load DMA delivers more at {', '.join(f'{size:,.0f}' for size in won)} bytes only, {factor}"
 
 
+def _silent(figures: PointFigures) -> str:
+    for engine in figures.engines:
+        if silent := figures.silent("rate", engine):
+            of = len(figures.of("full", engine))
+            name = "CPU copy" if engine == "cpu" else engine.upper() if engine == "dma" else engine
+            return f"at {_bytes(figures.point.mean_bytes)} {name} delivered nothing in {silent} of {of} slices"
+    return ""
+
+
 def _inverse(ratios: Sample) -> Sample:
     return {fork: [1 / ratio for ratio in of_fork] for fork, of_fork in ratios.items()}
 
@@ -186,24 +201,21 @@ def _auto(points: Sequence[PointFigures]) -> str:
     if worst is None:
         return ""
     ratio, name = worst
-    if ratio <= 1:
+    if _percent(ratio - 1) == "0 %" or ratio < 1:
         return "auto needs no more cycles than the better of the two at any point"
     return f"auto needs at most {_percent(ratio - 1)} more cycles than the better of the two (at {name})"
 
 
 def _auto_against_better(points: Sequence[PointFigures]) -> Iterator[tuple[float, str]]:
+    """Round by round against the one that is cheaper round by round."""
     for figures in points:
-        medians = {
-            engine: statistics.median(values)
-            for engine in ("cpu", "dma", "auto")
-            if (values := [v for r in figures.of("paced", engine) if (v := r.cycles_per_packet) is not None])
-        }
-        if len(medians) == 3:
+        dma_to_cpu = figures.compare("cycles", "dma", "cpu")
+        if dma_to_cpu is None:
+            continue
+        better: Engine = "dma" if dma_to_cpu.ratio.value < 1 else "cpu"
+        if (auto := figures.compare("cycles", "auto", better)) is not None:
             frames = figures.point.frames
-            yield (
-                medians["auto"] / min(medians["cpu"], medians["dma"]),
-                "IMIX" if frames == "imix" else f"{frames:,} bytes",
-            )
+            yield auto.ratio.value, "IMIX" if frames == "imix" else f"{frames:,} bytes"
 
 
 def _worth(device: Mapping[str, Any]) -> str:

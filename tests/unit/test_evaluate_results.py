@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 from fake_measurer import LATENCY_US, FakeMeasurer, cycles_of
+from jsonschema import Draft202012Validator
 from markupsafe import escape
 
 from pydpdk_defer.cli import main
@@ -27,6 +28,7 @@ from pydpdk_defer.evaluate.records import Header, schema
 from pydpdk_defer.evaluate.schedule import Schedule
 from pydpdk_defer.evaluate.summary import details_of, engine_figures
 from pydpdk_defer.evaluate.sweep import Sweep
+from pydpdk_defer.evaluate.tables import export
 from pydpdk_defer.topology import Topology, VhostPort
 
 AXES = Axes(frames=(*parse_sizes("64:4096:x2"), "imix"))
@@ -127,6 +129,18 @@ def test_an_evaluation_is_not_written_over(tmp_path: Path) -> None:
         store.Recorder(tmp_path, header())
 
 
+def test_a_validator_takes_what_is_written_by_the_published_schema(tmp_path: Path) -> None:
+    evaluated(tmp_path, axes=Axes(frames=(64, "imix")))
+    published = json.loads(files("pydpdk_defer.evaluate").joinpath("results.schema.json").read_text())
+    Draft202012Validator.check_schema(published)
+    whole = Draft202012Validator(published)
+    whole.validate(json.loads((tmp_path / store.HEADER).read_text()))
+    for line in (tmp_path / store.RESULTS).read_text().splitlines():
+        whole.validate(json.loads(line))
+        assert not whole.is_valid(json.loads(line) | {"engine": "a horse"})
+    assert not whole.is_valid({"x": 1})
+
+
 def test_the_published_schema_is_that_of_the_models() -> None:
     published = json.loads(files("pydpdk_defer.evaluate").joinpath("results.schema.json").read_text())
     anew = "import json, pydpdk_defer.evaluate.records as r; print(json.dumps(r.schema(), indent=2))"
@@ -156,6 +170,63 @@ def test_figures_of_an_engine(tmp_path: Path) -> None:
     assert figures["latency_us"]["p99"] == pytest.approx(LATENCY_US["dma"], rel=1e-2)
     assert 0 < figures["idle_share"] < 1
     assert figures["repetitions"] == {"full": 10, "paced": 15}
+
+
+def test_all_figures_of_cycles_are_the_same(tmp_path: Path) -> None:
+    """Table, charts and JSON: forks that differ and parts that vary must not part them."""
+    measurer = FakeMeasurer(noise=0.2, fork_noise=0.5)
+    with store.Recorder(tmp_path, header()) as recorder:
+        Sweep(AXES, Schedule(), measurer, recorder.keep, evaluation="e1").run()
+    odd = iter(range(10**6))
+
+    def split(line: dict[str, Any]) -> dict[str, Any]:
+        cycles = line["cycles"]
+        waste = cycles["busy"] * (next(odd) % 5) // 10
+        return line | {"cycles": cycles | {"wasted": waste, "submit": cycles["busy"] - waste}}
+
+    rewritten(tmp_path, split)
+    for of_point in load(tmp_path).figures:
+        for engine in of_point.engines:
+            known = engine_figures(of_point, engine)
+            total = known["cycles_per_packet"]["value"]
+            assert sum(known["cycles_by_part"].values()) == pytest.approx(total)
+            assert known["cycles_by_part"]["wasted"] > 0
+
+
+def test_who_moved_the_bytes_is_of_all_slices(tmp_path: Path) -> None:
+    evaluated(tmp_path)
+
+    def fallen_back(line: dict[str, Any]) -> dict[str, Any]:
+        by_cpu = line["engine"] == "dma" and line["round"] < 8
+        return line | {"moved_by": "CPU" if by_cpu else "DMA"}
+
+    rewritten(tmp_path, fallen_back)
+    told = engine_figures(load(tmp_path).figures[0], "dma")["moved_by"]
+    slices = Schedule().forks * (Schedule().rounds + Schedule().full_rounds)
+    assert sorted(told.split("; ")) == [f"CPU in 16 of {slices} slices", f"DMA in {slices - 16} of {slices} slices"]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"delivered": 0}, "at 64 bytes DMA delivered nothing in 10 of 10 slices"),
+        ({"bytes_by_engine": {"dma": 0, "cpu": 1000}}, "in the slices of DMA the CPU moved 100 % of the bytes"),
+    ],
+)
+def test_full_load_that_tells_nothing_of_dma(tmp_path: Path, change: dict[str, Any], named: str) -> None:
+    evaluated(tmp_path)
+    rewritten(tmp_path, lambda line: line | change if (line["engine"], line["phase"]) == ("dma", "full") else line)
+    assert load(tmp_path).verdicts[0].at_full_load == f"At full load: cannot tell: {named}"
+
+
+def test_few_packets_and_silent_slices_are_told(tmp_path: Path) -> None:
+    evaluated(tmp_path)
+    rewritten(tmp_path, lambda line: line | {"sent": 100, "delivered": 100} if line["phase"] == "paced" else line)
+    said = " ".join(load(tmp_path).warnings)
+    assert "are of less than 500 packets" in said
+    assert "less was sent than the common rate asks for" in said
+    rewritten(tmp_path, silent)
+    assert "nothing was delivered, the last one at IMIX" in " ".join(load(tmp_path).warnings)
 
 
 def test_the_summary_and_its_json_say_the_same(tmp_path: Path) -> None:
@@ -224,7 +295,9 @@ def test_what_was_ended_before_its_end_says_so(tmp_path: Path) -> None:
     found = load(tmp_path)
     wanted = len(AXES.frames) * 75
     assert f"only {len(found.repetitions)} of {wanted} repetitions were measured" in " ".join(found.warnings)
+    assert "--resume measures the others" in " ".join(found.warnings)
     assert "forks are too few" in found.verdicts[0].headline
+    assert found.verdicts[0].at_full_load == "At full load: cannot tell: an interval needs 5 forks"
 
 
 def test_times_and_drops_of_each_engine(tmp_path: Path) -> None:
@@ -318,7 +391,7 @@ def test_a_report_of_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert "holds no good repetition" in capsys.readouterr().err
 
 
-def test_exports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exports(tmp_path: Path) -> None:
     found = evaluated(tmp_path)
     targets = {"--csv": tmp_path / "it's.csv", "--parquet": tmp_path / "all.parquet"}
     assert main(["report", str(tmp_path), *(str(part) for pair in targets.items() for part in pair)]) == 0
@@ -329,8 +402,11 @@ def test_exports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with duckdb.connect() as connection:
         counted = connection.execute(f"SELECT count(*) FROM '{targets['--parquet']}'").fetchall()
     assert counted == [(len(found.repetitions),)]
-    assert main(["report", str(tmp_path), "--csv", str(tmp_path / "all.txt")]) == 1
-    assert "must end in .csv or .parquet" in capsys.readouterr().err
+    assert {row["evaluation"] for row in rows} == {"e1"}
+    assert int(rows[0]["busy_cycles"]) == found.repetitions[0].cycles.busy  # type: ignore[union-attr]
+    assert rows[0]["latency_histogram"] == found.repetitions[0].latency
+    with pytest.raises(DeferError, match="cannot write"):
+        export(found, tmp_path / "nowhere" / "all.csv", "csv")
 
 
 # ---- compare ----
@@ -367,6 +443,60 @@ def test_what_got_faster_does_not_fail(tmp_path: Path, capsys: pytest.CaptureFix
     status, found = compared(tmp_path, capsys, 0.8)
     assert status == 0
     assert {change["outcome"] for change in found["changes"] if change["measure"] == "cycles/packet"} == {"faster"}
+
+
+def rewritten(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+    """The folder's repetitions as `change` makes them of what they are; without those that it makes nothing of."""
+    lines = [json.loads(line) for line in (folder / store.RESULTS).read_text().splitlines()]
+    kept = [line for line in map(change, lines) if line is not None]
+    (folder / store.RESULTS).write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+
+def failed(line: dict[str, Any]) -> dict[str, Any]:
+    return line | {"failure": "the device is gone"} if line["engine"] == "dma" else line
+
+
+def silent(line: dict[str, Any]) -> dict[str, Any]:
+    return line | {"delivered": 0} if line["engine"] == "dma" else line
+
+
+def without_2048(line: dict[str, Any]) -> dict[str, Any] | None:
+    return None if line["point"]["frames"] == 2048 else line
+
+
+@pytest.mark.parametrize("change", [failed, silent, without_2048])
+def test_what_was_lost_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[dict[str, Any]], dict[str, Any] | None]
+) -> None:
+    evaluated(tmp_path / "a", seed=1)
+    evaluated(tmp_path / "b", seed=2)
+    rewritten(tmp_path / "b", change)
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 1
+    said = capsys.readouterr().out
+    assert " lost" in said
+    assert "regressions" in said.splitlines()[-1]
+    assert "note: after: " in said  # why
+    assert main(["compare", str(tmp_path / "b"), str(tmp_path / "a")]) == 0  # what came anew is none
+
+
+def test_fewer_points_asked_for_are_no_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluated(tmp_path / "a", axes=Axes(frames=(64, 1500)))
+    evaluated(tmp_path / "b", axes=Axes(frames=(64,)), seed=2)
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    assert "only before has 1 of the points, the first one 1500 bytes" in capsys.readouterr().out
+
+
+def test_a_row_says_which_point_it_is_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluated(tmp_path / "a", axes=Axes(frames=(64,), bursts=(4, 32)))
+    main(["compare", str(tmp_path / "a"), str(tmp_path / "a")])
+    assert "64 bytes, burst 4, 1 queue, fifo, copier" in capsys.readouterr().out
+
+
+def test_absolute_figures_that_are_not_judged_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluated(tmp_path / "a", seed=1)
+    evaluated(tmp_path / "b", seed=2, factor=1.5)
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    assert "no regression of dma/cpu cycles past 10 %; --absolute judges the others too" in capsys.readouterr().out
 
 
 def test_nothing_in_common(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

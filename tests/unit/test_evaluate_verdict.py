@@ -234,6 +234,27 @@ def test_a_slower_fork_has_a_rate_that_it_can_carry() -> None:
     assert rates[1] == pytest.approx(rates[0] / 4, rel=0.01)
 
 
+def test_one_bad_slice_makes_no_low_rate_for_all() -> None:
+    """Something else had the CPU while a fork measured full load: its other slices, and the first fork, tell."""
+    measurer = FakeMeasurer()
+    measure = measurer.measure
+    full = iter(range(10**6))
+
+    def disturbed(point: Point, engine: Engine, rate_pps: float, seconds: float) -> Any:
+        found = dict(measure(point, engine, rate_pps, seconds))
+        if rate_pps == 0 and next(full) in (4, 9):
+            found["delivered"] //= 300
+        return found
+
+    measurer.measure = disturbed  # type: ignore[method-assign]
+    kept: list[Repetition] = []
+    axes = Axes(frames=(1500,))
+    Sweep(axes, Schedule(forks=2, rounds=2, full_rounds=1), measurer, kept.append, evaluation="e").run()
+    slowest = min(HZ / cycles_of(engine, 1500) for engine in ("cpu", "dma"))
+    [rate] = {r.offered_pps for r in kept if r.phase == "paced"}
+    assert rate == pytest.approx(slowest / 2, rel=0.01)
+
+
 def test_what_is_done_is_not_measured_again() -> None:
     whole = sweep(FakeMeasurer(), Axes(frames=(64, 1500)))
     part = whole[:-5]  # a round, and of another two slices, are missing

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from errno import EEXIST, EINVAL
+from os import SEEK_END
 from pathlib import Path
 from typing import TextIO
 
@@ -16,6 +17,7 @@ from pydpdk_defer.evaluate.records import SCHEMA_VERSION, Header, Repetition
 __all__ = ["HEADER", "RESULTS", "Recorder", "Stored", "check_free", "load"]
 
 HEADER, RESULTS = "evaluation.json", "results.jsonl"
+_MAKE_ROOM = "what was measured is kept: make room, and go on with --resume"
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,21 @@ class Recorder:
 
     def _end_cut_line(self) -> None:
         """A killed run may have left half a line: it is damaged, and must not damage the next one."""
-        text = self._path.read_bytes()[-1:]
-        if text not in (b"", b"\n"):
-            self._file.write("\n")
+        with self._path.open("rb") as file:
+            if file.seek(0, SEEK_END) > 0:
+                file.seek(-1, SEEK_END)
+                if file.read(1) != b"\n":
+                    self._file.write("\n")
 
     def __enter__(self) -> "Recorder":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            if kind is None:  # else it was told already
+                raise _cannot_write(error, self._path, _MAKE_ROOM) from error
 
     def keep(self, repetition: Repetition) -> None:
         """One line, at once."""
@@ -61,8 +69,7 @@ class Recorder:
             self._file.write(repetition.model_dump_json() + "\n")
             self._file.flush()
         except OSError as error:
-            hint = "what was measured is kept: make room, and go on with --resume"
-            raise _cannot_write(error, self._path, hint) from error
+            raise _cannot_write(error, self._path, _MAKE_ROOM) from error
 
 
 def make(folder: Path) -> None:

@@ -123,6 +123,18 @@ def test_folders_that_cannot_be_read(tmp_path: Path, text: str | None, named: st
     assert str(tmp_path) in str(caught.value)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to write to")
+def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
+    kept = evaluated(tmp_path / "a", axes=Axes(frames=(64,))).repetitions
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / store.RESULTS).symlink_to("/dev/full")
+    with pytest.raises(DeferError, match="No space left on device") as caught:  # noqa: SIM117 - the error is of both
+        with store.Recorder(tmp_path / "b", header()) as recorder:
+            recorder.keep(kept[0])
+    assert store.RESULTS in str(caught.value)
+    assert "--resume" in caught.value.hint
+
+
 def test_an_evaluation_is_not_written_over(tmp_path: Path) -> None:
     evaluated(tmp_path)
     with pytest.raises(DeferError, match="holds an evaluation already"):

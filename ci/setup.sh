@@ -101,7 +101,7 @@ show_failure() {
 
 build() {
     local target='.[report]' strict=OFF requires
-    if $with_extras; then target='.[report,test,lint]'; fi
+    if $with_extras; then target='.[report,metrics,test,lint]'; fi
     if $with_werror; then strict=ON; fi
     mkdir -p build
     : >"$log"

@@ -6,13 +6,14 @@ import os
 import re
 from collections.abc import Iterable
 from errno import EADDRINUSE
+from pathlib import Path
 
 from pydpdk_defer._loading import native
 from pydpdk_defer.errors import EalError
 from pydpdk_defer.host import hugepages, memory, runtime_dir
 from pydpdk_defer.topology import EthdevPort, Topology
 
-__all__ = ["available_cpus", "control_cpus", "start", "stop"]
+__all__ = ["available_cpus", "control_cpus", "runtime_folder", "start", "stop"]
 
 _QUEUE = re.compile(r"-q\d+(?=,|$)")  # of a DMA device: the bus knows the device alone
 _PCI = re.compile(r"(?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]")
@@ -59,6 +60,11 @@ def start(topology: Topology) -> bool:
     )
     atexit.register(native.eal_stop)
     return use_hugepages
+
+
+def runtime_folder() -> Path:
+    """Where DPDK's sockets of this process are, its telemetry socket among them."""
+    return Path(native.eal_runtime_dir())
 
 
 def stop() -> None:

@@ -19,6 +19,7 @@ from pydpdk_defer.cli import (
     pmd_stats_clear,
     report,
     run,
+    top,
 )
 from pydpdk_defer.cli._common import ignore_signals_after_the_verb, print_error
 from pydpdk_defer.errors import DeferError, TopologyError
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pmd_perf_show,
         pmd_rxq_show,
         pmd_stats_clear,
+        top,
     ):
         module.add_parser(verbs)
     args = parser.parse_args(arguments)

@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-__all__ = ["json_target", "percentage", "positive_count", "seconds"]
+__all__ = ["host_and_port", "json_target", "percentage", "positive_count", "seconds"]
 
 
 def seconds(text: str) -> float:
@@ -40,6 +40,14 @@ def positive_count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1, such as 1000000")
     return value
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Where to listen: "127.0.0.1:9876", "[::1]:9876"; port 0 is any that is free."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT, such as 127.0.0.1:9876")
+    return host.strip("[]"), int(port)
 
 
 def json_target(text: str) -> str:

@@ -5,12 +5,14 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pydpdk_defer._stats_text import live_line
-from pydpdk_defer.cli._arguments import json_target, positive_count, seconds
-from pydpdk_defer.cli._common import log_to_stderr, stop_signals, write_json
+from pydpdk_defer.cli._arguments import host_and_port, json_target, positive_count, seconds
+from pydpdk_defer.cli._common import log_to_stderr, needs_extra, stop_signals, write_json
 from pydpdk_defer.datapath import Datapath
+from pydpdk_defer.eal import runtime_folder
 from pydpdk_defer.stats import Snapshot
 from pydpdk_defer.topology import Topology
 
@@ -44,6 +46,9 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--json", type=json_target, metavar="PATH|-", help="write the statistics as JSON, to a file or to stdout"
     )
     parser.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between live figures")
+    parser.add_argument(
+        "--metrics", type=host_and_port, metavar="HOST:PORT", help="answer scrapes there in OpenMetrics' text format"
+    )
     parser.add_argument("--quiet", action="store_true", help="no live figures, and of what happens only warnings")
     parser.set_defaults(run=run)
 
@@ -54,12 +59,24 @@ def run(args: argparse.Namespace) -> int:
     log_to_stderr(logging.WARNING if args.quiet else logging.INFO)
     with stop_signals() as stopped:
         datapath = Datapath(topology)
-        with datapath:
+        with datapath, _metrics(args.metrics):
             _wait_for_guests(datapath, args.wait_guest, stopped)
             if not stopped():
                 show = _Live(datapath, args.interval, args.quiet)
                 datapath.run(args.duration, args.packets, until=lambda: show() or stopped())
         return _report(datapath.snapshot(), args.json)
+
+
+@contextmanager
+def _metrics(address: tuple[str, int] | None) -> Iterator[None]:
+    if address is None:
+        yield
+        return
+    with needs_extra("metrics"):
+        from pydpdk_defer.views.openmetrics import serving
+    with serving(runtime_folder(), *address) as port:
+        print(f"metrics: http://{address[0]}:{port}/metrics", file=sys.stderr, flush=True)
+        yield
 
 
 def _report(final: Snapshot, json_target: str | None) -> int:

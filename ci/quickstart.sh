@@ -57,8 +57,10 @@ run_pid=$!
 until [[ -S $socket ]] || ! kill -0 "$run_pid" 2>/dev/null; do sleep 0.1; done
 
 if [[ -S $socket ]]; then
-    say "taskset -c 0 pydpdk-defer guest /tmp/vm0.sock --role verify"
-    "${background[@]}" taskset -c 0 "$command" guest "$socket" --role verify >"$scratch/guest.log" 2>&1 &
+    # A long ring: the guest shares its CPU with the copying thread, and may be off it for a while.
+    say "taskset -c 0 pydpdk-defer guest /tmp/vm0.sock --role verify --virtio queue_size=4096"
+    "${background[@]}" taskset -c 0 "$command" guest "$socket" --role verify --virtio queue_size=4096 \
+        >"$scratch/guest.log" 2>&1 &
     guest_pid=$!
 fi
 

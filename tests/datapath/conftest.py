@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What all datapath tests share: short socket paths, and a look at what they leave behind."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,11 +9,12 @@ from pathlib import Path
 import pytest
 from processes import HUGEPAGES
 
+from pydpdk_defer.host import runtime_dir
+
 
 def _orphaned_runtime_folders() -> set[str]:
     """Runtime folders of DPDK processes of ours that are gone."""
-    roots = [Path("/var/run/dpdk"), Path("/tmp/dpdk"), Path(os.environ.get("XDG_RUNTIME_DIR", "/none")) / "dpdk"]
-    folders = [path for root in roots if root.is_dir() for path in root.glob("pydpdk_*_*")]
+    folders = [path for root in runtime_dir.roots() for path in root.glob("pydpdk_*_*")]
     return {str(path) for path in folders if not Path("/proc", path.name.rpartition("_")[2]).exists()}
 
 

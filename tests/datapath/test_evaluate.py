@@ -4,6 +4,7 @@ asserted, but that it is whole, and what becomes of it when something dies."""
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pydpdk_defer.evaluate.bench import Bench
 from pydpdk_defer.evaluate.evaluation import load
 from pydpdk_defer.evaluate.placement import device_tables, place
 from pydpdk_defer.evaluate.setup import Setup
+from pydpdk_defer.host import runtime_dir
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -150,10 +152,9 @@ def test_a_process_that_dies_costs_a_repetition(folder: Path, module: str) -> No
 
 def _remove_runtime_folder_of(pid: int) -> None:
     """A killed process cannot."""
-    import shutil
-
-    for folder in Path("/var/run/dpdk").glob(f"pydpdk_*_{pid}"):
-        shutil.rmtree(folder)
+    for root in runtime_dir.roots():
+        for folder in root.glob(f"pydpdk_*_{pid}"):
+            shutil.rmtree(folder)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from errno import EINVAL
 from typing import Any, Literal
 
-from pydpdk_defer import _native, eal
+from pydpdk_defer import _native, _native_log, eal
 from pydpdk_defer import _topology_edits as edits
 from pydpdk_defer._building import Parts
 from pydpdk_defer._changing import change, check_change, check_host, rearrange
@@ -149,8 +149,7 @@ class Changeable:
 
     def _tell_events(self) -> None:
         """What happened since the last time goes to the log, and DMA devices that were taken out of use, each once."""
-        for is_warning, text in _native.log_take_events():
-            _log.log(logging.WARNING if is_warning else logging.INFO, "%s", text)
+        _native_log.forward()
         if self._parts is not None:
             self._tell(
                 f"dma {name}: {device.device} hands no copies back and is out of use; its queues go "

@@ -27,7 +27,7 @@ def read_snapshot(
     return Snapshot(
         seconds=seconds,
         tsc_hz=_native.tsc_hz(),
-        pmds=tuple(Pmd(**thread.stats()) for thread in parts.pmds.values()),
+        pmds=tuple(_pmd(thread.stats()) for thread in parts.pmds.values()),
         ports={
             name: _port(parts, name, topology.port[name].kind, vhost_counters.get(name, {})) for name in parts.ports
         },
@@ -64,6 +64,10 @@ def _port(parts: Parts, name: str, kind: str, vhost_counters: VhostCounters) -> 
         txqs=tuple(_txq(parts, name, qid) for qid in range(port.txq_count)),
         vhost_counters=vhost_counters,
     )
+
+
+def _pmd(counters: dict[str, Any]) -> Pmd:
+    return Pmd(**counters | {"recent_busy_cycles": tuple(counters["recent_busy_cycles"])})
 
 
 def _rxq(counters: dict[str, Any]) -> Rxq:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pydpdk_defer.stats import Dma, Pmd, PortCounters, Snapshot, Txq
+    from pydpdk_defer.stats import Dma, Pmd, PortCounters, Rxq, Snapshot, Txq
 
 __all__ = ["live_line", "rate", "rows", "table", "who_copied"]
 
@@ -59,14 +59,17 @@ def table(snapshot: "Snapshot") -> str:
     memory = "hugepages" if snapshot.eal.hugepages else "ordinary memory"
     lines = [f"{snapshot.seconds:.1f} s on DPDK {snapshot.eal.dpdk_loaded}, {memory}", "", "PMD threads"]
     lines += rows([_PMD_HEAD, *(_pmd_row(pmd) for pmd in snapshot.pmds)])
+    elsewhere = [line for pmd in snapshot.pmds for line in _elsewhere(pmd)]
+    lines += ["", "Packets that went another way", *elsewhere] if elsewhere else []
     lines += ["", "Deferred work"]
     lines += rows([_WORK_HEAD, *(_work_row(pmd) for pmd in snapshot.pmds)])
+    lines += ["", "Receive queues"]
+    lines += rows([_RXQ_HEAD, *(_rxq_row(f"{name}:{qid}", rxq) for name, qid, rxq in snapshot.rxqs())])
     lines += ["", "Transmit queues"]
     lines += rows([_TXQ_HEAD, *(_txq_row(name, qid, txq) for name, qid, txq in snapshot.txqs())])
     loads = [
         f"  {name}:{qid}  {_mega(sum(rxq.recent_cycles))}  {' '.join(map(_mega, rxq.recent_cycles))}"
-        for name, port in snapshot.ports.items()
-        for qid, rxq in enumerate(port.rxqs)
+        for name, qid, rxq in snapshot.rxqs()
         if any(rxq.recent_cycles)
     ]
     lines += (
@@ -83,8 +86,7 @@ def table(snapshot: "Snapshot") -> str:
     lines += ["", "Drops by reason", *drops] if drops else ["", "Drops by reason: none"]
     missed = [
         f"  {name}:{qid}  {rxq.rate_missed} packets were due by its rate_pps, and the thread was too late to make them"
-        for name, port in snapshot.ports.items()
-        for qid, rxq in enumerate(port.rxqs)
+        for name, qid, rxq in snapshot.rxqs()
         if rxq.rate_missed
     ]
     lines += ["", "Rate missed", *missed] if missed else []
@@ -101,6 +103,10 @@ def table(snapshot: "Snapshot") -> str:
     if vhost:
         lines += ["", "Bytes moved by"]
         lines += [f"  {name}: {who_copied(port, snapshot.dma.values())}" for name, port in vhost]
+        lines += ["", "Guests"]
+        lines += [
+            f"  {name}: {port.guest_connects} connected, {port.guest_disconnects} disconnected" for name, port in vhost
+        ]
     failed = [f"  {name}: {port.guest_failures}" for name, port in vhost if port.guest_failures]
     lines += ["", "Connections that were no guests, or sent what was refused", *failed] if failed else []
     lines += ["", "Mempools"]
@@ -136,6 +142,8 @@ _PMD_HEAD = (
     "busy",
     "busy cycles",
     "cycles/packet",
+    "wasted",
+    "in sends",
 )
 _WORK_HEAD = (
     "core",
@@ -147,6 +155,7 @@ _WORK_HEAD = (
     "ring full",
     "longest stall",
 )
+_RXQ_HEAD = ("rxq", "packets", "bytes", "packets/batch", "cycles/packet", "in checks", "no mbufs")
 _TXQ_HEAD = (
     "txq",
     "submitted",
@@ -172,6 +181,30 @@ def _pmd_row(pmd: "Pmd") -> tuple[str, ...]:
         _percent(pmd.busy_iterations, pmd.iterations),
         _percent(pmd.busy_cycles, pmd.busy_cycles + pmd.idle_cycles),
         _per(pmd.busy_cycles, pmd.rx_packets),
+        _percent(pmd.wasted_cycles, pmd.busy_cycles),
+        _percent(pmd.wasted_send_cycles, pmd.busy_cycles),
+    )
+
+
+def _elsewhere(pmd: "Pmd") -> Iterable[str]:
+    told = {
+        "handed to the threads that own their txqs": pmd.handed_over,
+        "copies for every other port": pmd.flooded,
+        "filtered, as their way leads back or their header is not whole": pmd.filtered,
+        "from ports that no wire leads away from": pmd.unwired_drops,
+    }
+    return (f"  core {pmd.core}: {count} {what}" for what, count in told.items() if count)
+
+
+def _rxq_row(name: str, rxq: "Rxq") -> tuple[str, ...]:
+    return (
+        name,
+        str(rxq.packets),
+        str(rxq.bytes),
+        _per(rxq.packets, rxq.batches),
+        _per(rxq.processing_cycles, rxq.packets),
+        _per(rxq.deferred_cycles, rxq.packets),
+        str(rxq.no_mbufs),
     )
 
 

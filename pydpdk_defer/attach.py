@@ -151,12 +151,17 @@ def snapshot_of(lists: Mapping[str, Records]) -> Snapshot:
     return Snapshot(
         seconds=general["uptime_us"] / 1e6,
         tsc_hz=general["tsc_hz"],
-        pmds=tuple(Pmd(**{**record, "longest_stall_us": float(record["longest_stall_us"])}) for record in lists["pmd"]),
+        pmds=tuple(_pmd(record) for record in lists["pmd"]),
         ports={record["port"]: _port(record, lists) for record in lists["ports"]},
         mempools={r["mempool"]: Mempool(r["size"], r["available"]) for r in lists["mempools"]},
         dma={record["dma"]: _dma(record) for record in lists["dma"]},
         eal=Eal(general["dpdk_compiled"], general["dpdk_loaded"], bool(general["hugepages"])),
     )
+
+
+def _pmd(record: Mapping[str, Any]) -> Pmd:
+    stall, recent = float(record["longest_stall_us"]), tuple(record["recent_busy_cycles"])
+    return Pmd(**{**record, "longest_stall_us": stall, "recent_busy_cycles": recent})
 
 
 def _port(record: Mapping[str, Any], lists: Mapping[str, Records]) -> PortCounters:

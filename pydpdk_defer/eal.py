@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from errno import EADDRINUSE
 from pathlib import Path
 
+from pydpdk_defer import _native_log
 from pydpdk_defer._loading import native
 from pydpdk_defer.errors import EalError
 from pydpdk_defer.host import hugepages, memory, runtime_dir
@@ -47,17 +48,20 @@ def start(topology: Topology) -> bool:
         )
     devices = [dma.device for dma in topology.dma.values()]
     devices += [port.device for port in topology.port.values() if isinstance(port, EthdevPort)]
-    native.eal_start(
-        memory_mb=options.memory_mb,
-        hugepages=use_hugepages,
-        share_memory=False,
-        telemetry=True,
-        pci=options.pci,
-        allowed_devices=[_QUEUE.sub("", device) for device in devices if options.pci and _PCI.match(device)],
-        control_cpus=control_cpus(available_cpus(), (pmd.core for pmd in topology.pmd)),
-        file_prefix=options.file_prefix or f"pydpdk_defer_{os.getpid()}",
-        extra_args=list(options.extra_args),
-    )
+    try:
+        native.eal_start(
+            memory_mb=options.memory_mb,
+            hugepages=use_hugepages,
+            share_memory=False,
+            telemetry=True,
+            pci=options.pci,
+            allowed_devices=[_QUEUE.sub("", device) for device in devices if options.pci and _PCI.match(device)],
+            control_cpus=control_cpus(available_cpus(), (pmd.core for pmd in topology.pmd)),
+            file_prefix=options.file_prefix or f"pydpdk_defer_{os.getpid()}",
+            extra_args=list(options.extra_args),
+        )
+    finally:
+        _native_log.forward()
     atexit.register(native.eal_stop)
     return use_hugepages
 
@@ -71,3 +75,4 @@ def stop() -> None:
     """End EAL and remove its runtime folder. Harmless when it is not running."""
     native.eal_stop()
     atexit.unregister(native.eal_stop)
+    _native_log.forward()

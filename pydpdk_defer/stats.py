@@ -33,10 +33,10 @@ class Pmd(Record):
     `handed_over`: packets given to the threads that own their txqs. By l2 forwarding `flooded` are copies of packets
     that went to every other port, `filtered` packets whose way led back. `longest_stall_us`: the longest time, since
     the start, between two turns of its loop, whatever kept it: a wait for sends in progress, a lock of vhost's, the
-    operating system.
+    operating system. `recent_busy_cycles`: busy ones in the last minute, in whole steps of 5 s, oldest first.
     """
 
-    levels = frozenset({"core", "longest_stall_us"})
+    levels = frozenset({"core", "longest_stall_us", "recent_busy_cycles"})
     identity = "core"
 
     core: int
@@ -61,6 +61,7 @@ class Pmd(Record):
     work_done: int
     work_dropped: int
     longest_stall_us: float
+    recent_busy_cycles: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,12 @@ class Snapshot(Record):
     def to_dict(self) -> dict[str, Any]:
         """The same as dictionaries and lists, ready for JSON."""
         return cast(dict[str, Any], plain(self))
+
+    def rxqs(self) -> Iterator[tuple[str, int, Rxq]]:
+        """Each receive queue with its port's name and its number."""
+        for name, port in self.ports.items():
+            for qid, rxq in enumerate(port.rxqs):
+                yield name, qid, rxq
 
     def txqs(self) -> Iterator[tuple[str, int, Txq]]:
         """Each transmit queue with its port's name and its number."""

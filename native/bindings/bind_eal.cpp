@@ -2,6 +2,7 @@
 // EAL, its log, DPDK's versions, and the mbuf pool.
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -45,15 +46,15 @@ void register_eal(py::module_& m) {
     m.def("eal_runtime_dir", &dpdk::Eal::runtime_dir);
     m.def("eal_arguments", &dpdk::Eal::arguments);
     m.def("log_last_lines", &dpdk::log::last_lines, py::arg("count"), py::call_guard<py::gil_scoped_release>());
-    // (whether it is a warning, text) of each event.
-    m.def("log_take_events", [] {
-        std::vector<std::pair<bool, std::string>> events;
-        for (auto& event : dpdk::log::take_events()) {
-            events.emplace_back(event.level == dpdk::log::Level::warning, std::move(event.text));
+    // (level of Python's logging, whether DPDK said it, seconds since the Unix epoch, text) of each message.
+    m.def("log_take_records", [] {
+        std::vector<std::tuple<int, bool, double, std::string>> records;
+        for (auto& record : dpdk::log::take_records()) {
+            const int level = (static_cast<int>(record.level) + 1) * 10;
+            records.emplace_back(level, record.from_dpdk, record.time_s, std::move(record.text));
         }
-        return events;
+        return records;
     });
-    m.def("log_echo", &dpdk::log::echo, py::arg("on"), py::call_guard<py::gil_scoped_release>());
     m.def("tsc_hz", &rte_get_tsc_hz);
     m.def("tsc", &rte_rdtsc);
 

@@ -47,6 +47,8 @@ py::dict pmd_stats(const PmdThread& thread) {
     add_fields(record, stats);
     record.dict["longest_stall_us"] =
         static_cast<double>(stats.longest_stall_cycles) * 1e6 / static_cast<double>(rte_get_tsc_hz());
+    record.dict["recent_busy_cycles"] =
+        stats.recent_busy.before(datapath::RecentCycles::step_at(rte_rdtsc(), rte_get_tsc_hz()));
     return record.dict;
 }
 

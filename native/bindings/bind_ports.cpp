@@ -32,7 +32,7 @@ py::dict rxq_stats(const Port& port, std::uint16_t qid) {
     const auto stats = port.rxq_stats(qid);
     DictRecord record;
     add_fields(record, stats);
-    record.dict["recent_cycles"] = stats.recent.before(rte_rdtsc() / (RecentCycles::step_seconds * rte_get_tsc_hz()));
+    record.dict["recent_cycles"] = stats.recent.before(RecentCycles::step_at(rte_rdtsc(), rte_get_tsc_hz()));
     return record.dict;
 }
 

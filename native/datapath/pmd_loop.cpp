@@ -293,17 +293,19 @@ void PmdThread::housekeep() {
     const std::uint64_t tsc_hz = rte_get_tsc_hz();
     housekeeping_due_ = owner_.now + tsc_hz / housekeepings_a_second;
     seconds_ = static_cast<std::uint32_t>(owner_.now / tsc_hz);
+    const std::uint64_t step = RecentCycles::step_at(owner_.now, tsc_hz);
     for (auto& input : work_->inputs) {
         const std::uint64_t charged = work_->deferral.charged_ticks(input.number);
         input.load.deferred_cycles = charged - input.charged_cycles;
         input.charged_cycles = charged;
-        input.load.step = owner_.now / (RecentCycles::step_seconds * tsc_hz);
+        input.load.step = step;
         input.port->housekeep_rxq(input.qid, input.load);
         input.load = {};
     }
     for (auto& output : work_->outputs) {
         output.port->housekeep_txq(output.qid);
     }
+    stats_.recent_busy.add(stats_.busy_cycles - std::exchange(busy_told_, stats_.busy_cycles), step);
     PmdStats now = stats_;
     now.deferral += work_->deferral.stats();
     now.longest_stall_cycles =

@@ -81,6 +81,7 @@ class PmdThread {
     std::unique_ptr<PmdWork> work_;
     std::unique_ptr<PmdWork> next_work_;
     PmdStats stats_;                     // but for what the present work's engine counts
+    std::uint64_t busy_told_ = 0;        // of its busy cycles, those that its recent ones have
     std::uint64_t sleep_ns_ = 0;         // of the next sleep
     std::uint64_t housekeeping_due_ = 0; // TSC; for a thread that sleeps
     std::uint32_t seconds_ = 0;          // on the bridge's clock, at the last housekeeping

@@ -31,6 +31,9 @@ class RecentCycles {
         cycles_[step % slots] += cycles;
     }
 
+    // The number of the step that a time is in.
+    static std::uint64_t step_at(std::uint64_t tsc, std::uint64_t tsc_hz) { return tsc / (step_seconds * tsc_hz); }
+
     // The last so many steps before `step`, oldest first: `step` itself is not over.
     [[nodiscard]] Steps before(std::uint64_t step) const {
         Steps result{};

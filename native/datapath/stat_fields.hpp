@@ -26,7 +26,7 @@ template<typename Record> void add_fields(Record& record, const defer::DeferralS
     record.add("work_dropped", stats.work_dropped);
 }
 
-// But for longest_stall_cycles, which is told as a time.
+// But for longest_stall_cycles, which is told as a time, and the recent cycles, which depend on the time.
 template<typename Record> void add_fields(Record& record, const PmdStats& stats) {
     record.add("iterations", stats.iterations);
     record.add("busy_iterations", stats.busy_iterations);

@@ -98,8 +98,9 @@ struct PmdStats {
     std::uint64_t flooded = 0;       // copies by l2 forwarding of packets that go to every other port
     std::uint64_t filtered = 0;      // by l2 forwarding dropped: their way leads back, or they have no whole header
     std::uint64_t unwired_drops = 0; // received on a port that no wire leads away from
-    std::uint64_t longest_stall_cycles =
-        0; // the longest between two turns of the loop, whatever the thread was kept by
+    // The longest between two turns of the loop, whatever the thread was kept by.
+    std::uint64_t longest_stall_cycles = 0;
+    RecentCycles recent_busy;
     defer::DeferralStats deferral;
 };
 

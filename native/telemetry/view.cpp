@@ -53,6 +53,11 @@ std::uint64_t in_units(std::uint64_t cycles, double units_per_second) {
     return static_cast<std::uint64_t>(std::llround(units));
 }
 
+void add_recent(Record& record, const char* name, const datapath::RecentCycles& cycles) {
+    const auto steps = cycles.before(datapath::RecentCycles::step_at(rte_rdtsc(), rte_get_tsc_hz()));
+    record.add(name, std::span<const std::uint64_t>(steps));
+}
+
 // Each a list: how many records, and the one of a number.
 struct Datapaths {
     static std::size_t count(const View&) { return 1; }
@@ -79,6 +84,7 @@ struct Pmds {
         record.add("core", std::uint64_t{thread.core()});
         add_fields(record, stats);
         record.add("longest_stall_us", in_units(stats.longest_stall_cycles, 1e6));
+        add_recent(record, "recent_busy_cycles", stats.recent_busy);
         return record;
     }
 };
@@ -161,16 +167,14 @@ Record record_of(const Queue& queue) {
 struct Rxqs {
     static std::size_t count(const View& view) { return count_queues(view, &datapath::Port::rxq_count); }
     static Record make(const View& view, std::size_t number) {
-        using datapath::RecentCycles;
         const Queue queue = find_queue(view, number, &datapath::Port::rxq_count);
         const auto stats = queue.port().rxq_stats(queue.qid);
-        const auto recent = stats.recent.before(rte_rdtsc() / (RecentCycles::step_seconds * rte_get_tsc_hz()));
         Record record = record_of(queue);
         if (const int core = queue.of->rxq_cores.at(queue.qid); core >= 0) {
             record.add("core", static_cast<std::uint64_t>(core));
         }
         add_fields(record, stats);
-        record.add("recent_cycles", std::span<const std::uint64_t>(recent));
+        add_recent(record, "recent_cycles", stats.recent);
         return record;
     }
 };

@@ -21,7 +21,8 @@ from pydpdk_defer.cli import (
     run,
     top,
 )
-from pydpdk_defer.cli._common import ignore_signals_after_the_verb, print_error
+from pydpdk_defer.cli._common import ignore_signals_after_the_verb
+from pydpdk_defer.cli._log import print_error
 from pydpdk_defer.errors import DeferError, TopologyError
 
 __all__ = ["command", "main"]
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except OSError as error:  # a full disk, a closed terminal
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     except KeyboardInterrupt:
         return 130

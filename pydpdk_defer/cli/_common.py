@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the verbs share: JSON to a file or to stdout, errors without a traceback, an orderly end on a signal."""
+"""What the verbs share: JSON to a file or to stdout, an orderly end on a signal."""
 
 import json
-import logging
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from typing import Any
 
 from pydpdk_defer.errors import DeferError
 
-__all__ = ["ignore_signals_after_the_verb", "log_to_stderr", "needs_extra", "print_error", "stop_signals", "write_json"]
+__all__ = ["ignore_signals_after_the_verb", "needs_extra", "stop_signals", "write_json"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _process_ends = False  # after stop_signals()
@@ -50,30 +48,6 @@ def needs_extra(extra: str) -> Iterator[None]:
         raise DeferError(
             f"{error.name} is not installed", ENOPKG, f"python -m pip install 'pydpdk_defer[{extra}]'"
         ) from error
-
-
-def print_error(error: Exception) -> None:
-    """Print what failed and what would help, to stderr."""
-    text = error.strerror if isinstance(error, DeferError) else str(error)
-    print(f"error: {text}", file=sys.stderr)
-    hint = getattr(error, "hint", "")
-    if hint:
-        print(f"hint: {hint}", file=sys.stderr)
-
-
-def log_to_stderr(level: int) -> None:
-    """Show what the package logs from this level on: "warning: port vm0: ..."."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_LevelFirst())
-    logger = logging.getLogger("pydpdk_defer")
-    logger.handlers[:] = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
-
-
-class _LevelFirst(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return f"{record.levelname.lower()}: {super().format(record)}"
 
 
 @contextmanager

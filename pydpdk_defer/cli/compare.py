@@ -4,7 +4,8 @@
 import argparse
 
 from pydpdk_defer.cli._arguments import json_target, percentage
-from pydpdk_defer.cli._common import needs_extra, print_error, write_json
+from pydpdk_defer.cli._common import needs_extra, write_json
+from pydpdk_defer.cli._log import print_error
 from pydpdk_defer.evaluate import load
 
 __all__ = ["add_parser", "run"]

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydpdk_defer.cli._arguments import json_target, percentage, positive_count
-from pydpdk_defer.cli._common import needs_extra, print_error, stop_signals, write_json
+from pydpdk_defer.cli._common import needs_extra, stop_signals, write_json
+from pydpdk_defer.cli._log import print_error, print_fault
 from pydpdk_defer.errors import DeferError
 from pydpdk_defer.evaluate import (
     QUICK,
@@ -190,7 +191,7 @@ def _report(found: Evaluation, json_target: str | None) -> int:
         print(f"recommended topology: {_write_topology(found)}", file=out, flush=True)
         print(f"report: {_write_report(found)}", file=out)
     for fault in found.faults:
-        print(f"error: {fault}", file=sys.stderr)
+        print_fault(fault)
     return 0 if measured and not found.faults else 1
 
 

@@ -7,7 +7,8 @@ import time
 from typing import Literal
 
 from pydpdk_defer.cli._arguments import json_target, positive_count, seconds
-from pydpdk_defer.cli._common import print_error, stop_signals, write_json
+from pydpdk_defer.cli._common import stop_signals, write_json
+from pydpdk_defer.cli._log import print_error, print_fault
 from pydpdk_defer.guest import Guest
 
 __all__ = ["add_parser", "run"]
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
             write_json(args.json, stats.to_dict())
         faults = stats.faults()
         for fault in faults:
-            print(f"error: {fault}", file=sys.stderr)
+            print_fault(fault)
         return 1 if faults else 0
 
 

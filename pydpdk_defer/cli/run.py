@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from pydpdk_defer._stats_text import live_line
 from pydpdk_defer.cli._arguments import host_and_port, json_target, positive_count, seconds
-from pydpdk_defer.cli._common import log_to_stderr, needs_extra, stop_signals, write_json
+from pydpdk_defer.cli._common import needs_extra, stop_signals, write_json
+from pydpdk_defer.cli._log import print_fault, print_note, to_stderr
 from pydpdk_defer.datapath import Datapath
 from pydpdk_defer.eal import runtime_folder
 from pydpdk_defer.stats import Snapshot
@@ -50,19 +51,26 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--metrics", type=host_and_port, metavar="HOST:PORT", help="answer scrapes there in OpenMetrics' text format"
     )
     parser.add_argument("--quiet", action="store_true", help="no live figures, and of what happens only warnings")
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="what happens goes to stderr as text (default), or as a JSON object a line: with DPDK's own log, without "
+        "live figures",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; return the exit status."""
+    to_stderr(logging.WARNING if args.quiet else logging.INFO, args.log_format)
     topology = Topology.load(args.topology)
-    log_to_stderr(logging.WARNING if args.quiet else logging.INFO)
     with stop_signals() as stopped:
         datapath = Datapath(topology)
         with datapath, _metrics(args.metrics):
             _wait_for_guests(datapath, args.wait_guest, stopped)
             if not stopped():
-                show = _Live(datapath, args.interval, args.quiet)
+                show = _Live(datapath, args.interval, args.quiet or args.log_format == "json")
                 datapath.run(args.duration, args.packets, until=lambda: show() or stopped())
         return _report(datapath.snapshot(), args.json)
 
@@ -75,7 +83,7 @@ def _metrics(address: tuple[str, int] | None) -> Iterator[None]:
     with needs_extra("metrics"):
         from pydpdk_defer.views.openmetrics import serving
     with serving(runtime_folder(), *address) as port:
-        print(f"metrics: http://{address[0]}:{port}/metrics", file=sys.stderr, flush=True)
+        print_note(f"metrics: http://{address[0]}:{port}/metrics")
         yield
 
 
@@ -86,7 +94,7 @@ def _report(final: Snapshot, json_target: str | None) -> int:
     if json_target:
         write_json(json_target, {**final.to_dict(), "faults": faults})
     for fault in faults:
-        print(f"error: {fault}", file=sys.stderr)
+        print_fault(fault)
     return 1 if faults else 0
 
 

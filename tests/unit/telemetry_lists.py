@@ -31,7 +31,7 @@ def lists(seconds: float, **counters: int) -> dict[str, list[dict[str, Any]]]:
         known = of(Rxq, "rxq" if (port, qid) == ("vm0", 0) else "")
         return queue(port, qid) | {"core": 1} | known | {"recent_cycles": [0] * 12}
 
-    pmd = of(Pmd, "pmd") | {"core": 1}
+    pmd = of(Pmd, "pmd") | {"core": 1, "recent_busy_cycles": [0] * 12}
     pending = pmd["work_deferred"] - pmd["work_done"] - pmd["work_dropped"]
     counts = [f.name for f in fields(PortCounters) if f.name.startswith("guest_")]
     dma = {"dma": "copier", "device": "dma_skeleton0", "driver": "dma_skeleton"}

@@ -13,7 +13,7 @@ from pydpdk_defer.stats import Dma, Mempool, Pmd, PortCounters, Rxq, Txq
 
 # What a snapshot has that is no figure, or that telemetry has in another place.
 ELSEWHERE = {
-    Pmd: {"core"},
+    Pmd: {"core", "recent_busy_cycles"},
     Rxq: {"recent_cycles"},
     Txq: {"in_flight_time"},
     PortCounters: {"kind", "copy", "rxqs", "txqs", "vhost_counters"},

@@ -40,11 +40,12 @@ def txq(**changes: Any) -> Txq:
 def snapshot(
     seconds: float = 1.0, queue: Txq | None = None, available: int = 100, failures: int = 0, **pmd: int
 ) -> Snapshot:
-    names = [f for f in Pmd.__dataclass_fields__ if f not in ("core", "levels")]
+    names = [f for f in Pmd.__dataclass_fields__ if f not in ("core", "recent_busy_cycles")]
+    counters: dict[str, Any] = {name: pmd.get(name, 0) for name in names}
     return Snapshot(
         seconds=seconds,
         tsc_hz=10**9,
-        pmds=(Pmd(core=1, **{name: pmd.get(name, 0) for name in names}),),
+        pmds=(Pmd(core=1, recent_busy_cycles=(), **counters),),
         ports={"vm0": PortCounters("vhost", "dma", 1, 0, failures, (Rxq(0, 0, 0, 0, 0, 0, 0, ()),), (queue or txq(),))},
         mempools={"mbufs": Mempool(100, available)},
         dma={"copier": Dma("dma_skeleton0", "dma_skeleton", False, False, 0, 0, 0)},

@@ -61,7 +61,10 @@ def test_the_block_on_deferred_work_is_as_the_design_has_it() -> None:
 def test_pmd_rxq_show(seconds: int, name: str) -> None:
     lists: dict[str, list[dict[str, Any]]] = {
         "datapath": [{"uptime_us": seconds * 10**6, "tsc_hz": 10**9}],
-        "pmd": [{"core": 1}, {"core": 3}],
+        "pmd": [
+            {"core": 1, "recent_busy_cycles": [0] * 10 + [1_000_000_000, 1_000_000_000]},
+            {"core": 3, "recent_busy_cycles": [0] * 11 + [5_000_000_000]},
+        ],
         "rxqs": RXQS,
     }
     assert rxq_show(lists, {3: 1}) == (GOLDEN / f"pmd-rxq-show-{name}.txt").read_text()

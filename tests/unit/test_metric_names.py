@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Metrics: each counter of a snapshot has one, with a unit in its name, and values come through."""
 
+import json
 import re
 from dataclasses import fields
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from telemetry_lists import lists
 
 from pydpdk_defer.endpoints import defer
 from pydpdk_defer.stats import Dma, Mempool, Pmd, PortCounters, Rxq, Txq
+from pydpdk_defer.views.openmetrics import NAMESPACE
 
 # What a snapshot has that is no figure, or that telemetry has in another place.
 ELSEWHERE = {
@@ -62,3 +65,25 @@ def test_values_and_labels() -> None:
     assert found["uptime_seconds", ()] == pytest.approx(2.5)
     assert found["rxq_packets_total", (("port", "vm0"), ("qid", 1))] == 0  # the third of its list
     assert {name for name, _ in found} <= defer.info().keys()
+
+
+def test_the_dashboard_asks_for_metrics_that_are_there() -> None:
+    board = json.loads(resources.files("pydpdk_defer.endpoints").joinpath("grafana-dashboard.json").read_text())
+    asked = {name for target in all_targets(board) for name in re.findall(rf"{NAMESPACE}(\w+)", target["expr"])}
+    assert asked <= defer.info().keys()
+    for of_all in ("pmd_busy_cycles_total", "txq_dropped_packets_total", "dma_completed_copies_total"):
+        assert of_all in asked
+    panels = board["panels"]
+    assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
+    assert all(panel["fieldConfig"]["defaults"]["unit"] for panel in panels)
+
+
+def test_legends_name_labels_that_metrics_have() -> None:
+    board = json.loads(resources.files("pydpdk_defer.endpoints").joinpath("grafana-dashboard.json").read_text())
+    labels = {key for keys, _ in defer.LISTS.values() for key in keys} | {"reason", "engine"}
+    for target in all_targets(board):
+        assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= labels
+
+
+def all_targets(board: dict[str, Any]) -> list[dict[str, Any]]:
+    return [target for panel in board["panels"] for target in panel["targets"]]

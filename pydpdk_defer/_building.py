@@ -3,13 +3,15 @@
 
 import itertools
 import math
+import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydpdk_defer import _native
 from pydpdk_defer._frame_sizes import schedule
+from pydpdk_defer.capture import Capture
 from pydpdk_defer.errors import EalError
 from pydpdk_defer.plan import CONTROL, PMD_THREADS_MAX, Circumstances, Output, Plan, PmdPlan, make_plan
 from pydpdk_defer.topology import EthdevPort, ForwardOptions, GeneratorPort, Port, Topology, VhostPort
@@ -24,11 +26,12 @@ _USUAL_DATA_ROOM = 2048  # what drivers count on that receive into buffers of a 
 
 @dataclass(frozen=True)
 class Tap:
-    """Where copies of a port's packets go, and of which directions."""
+    """Where copies of a port's packets go, of which directions, and who reads them, if somebody still does."""
 
     capture: _native.Capture
     rx: bool
     tx: bool
+    reader: weakref.ref[Capture]
 
 
 @dataclass
@@ -51,7 +54,8 @@ class Parts:
     bridge_ports: dict[str, int] = field(default_factory=dict)  # the bridge's numbers of ports
     injected: frozenset[str] = frozenset()  # ports that the control side sends to
     captures: dict[str, Tap] = field(default_factory=dict)  # by port
-    partings: list[Callable[[], None]] = field(default_factory=list)  # of those who hold memory of this
+    readers: weakref.WeakSet[Capture] = field(default_factory=weakref.WeakSet)  # they hold memory of this
+    capture_numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def start_traffic(self, packets: int, ports: Iterable[str]) -> None:
         """Open the sources among these ports."""
@@ -134,8 +138,10 @@ class Parts:
     def release(self) -> None:
         """Let go of devices and memory. Threads are stopped and ports closed."""
         self.pmds.clear()
-        for part in self.partings:
-            part()
+        for reader in self.readers:
+            reader.part_from_datapath()
+        for tap in self.captures.values():
+            tap.capture.release()
         for handoff in self.handoffs.values():
             handoff.free()
         self.handoffs.clear()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Frames from Python into a running datapath, and out of it."""
 
+import weakref
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -34,6 +35,8 @@ class Frames(Changeable):
         with self._lock:
             parts = self._running()
             self._check_port(parts, port)
+            if isinstance(frames, bytes | bytearray | memoryview):
+                raise TypeError(f"frames must be several, as in [frame], not one {type(frames).__name__}")
             data = [_bytes_of(frame, at) for at, frame in enumerate(frames)]
             if timeout < 0:
                 raise ValueError(f"timeout must be 0 or more, not {timeout}")
@@ -76,11 +79,11 @@ class Frames(Changeable):
         with self._lock:
             parts = self._running()
             self._check_port(parts, port)
+            self._end_forgotten_captures(parts)
             if port in parts.captures:
                 raise ValueError(f"port {port} is being captured already; close that capture first")
-            number = len(parts.partings)
-            native = _native.Capture(name=f"capture{number}", frames=buffer_frames, snap_bytes=snap_bytes)
-            tap = Tap(native, rx=direction != "tx", tx=direction != "rx")
+            name = f"capture{next(parts.capture_numbers)}"
+            native = _native.Capture(name=name, frames=buffer_frames, snap_bytes=snap_bytes)
 
             def is_over() -> bool:
                 return self._parts is not parts or parts.captures.get(port) is not tap
@@ -93,7 +96,8 @@ class Frames(Changeable):
                             reload_all(parts, self.topology)
 
             capture = Capture(native, seconds, count, end, is_over)
-            parts.partings.append(capture.part_from_datapath)
+            tap = Tap(native, rx=direction != "tx", tx=direction != "rx", reader=weakref.ref(capture))
+            parts.readers.add(capture)
             parts.captures[port] = tap
             try:
                 with shielded():
@@ -103,6 +107,20 @@ class Frames(Changeable):
                 raise
             return capture
 
+    def _follow_guests(self) -> None:
+        with self._lock:
+            super()._follow_guests()
+            if self._parts is not None:
+                self._end_forgotten_captures(self._parts)
+
+    def _end_forgotten_captures(self, parts: Parts) -> None:
+        """Those that nobody can read any more."""
+        if forgotten := [port for port, tap in parts.captures.items() if tap.reader() is None]:
+            with shielded():
+                for port in forgotten:
+                    del parts.captures[port]
+                reload_all(parts, self.topology)
+
     def _check_port(self, parts: Parts, port: str) -> None:
         if port not in parts.ports:
             raise ValueError(f"no port {port!r}; {did_you_mean(port, parts.ports, 'ports')}")
@@ -111,7 +129,10 @@ class Frames(Changeable):
 def _bytes_of(frame: Any, at: int) -> bytes:
     if isinstance(frame, int | str):
         raise TypeError(f"frames[{at}] must be bytes-like, not {type(frame).__name__}")
-    data = bytes(frame)
+    try:
+        data = bytes(frame)
+    except TypeError:
+        raise TypeError(f"frames[{at}] must be bytes-like, not {type(frame).__name__}") from None
     if not _FRAME_BYTES_MIN <= len(data) <= _FRAME_BYTES_MAX:
         raise ValueError(
             f"frames[{at}] has {len(data)} bytes; a frame has {_FRAME_BYTES_MIN} to {_FRAME_BYTES_MAX}, without FCS"

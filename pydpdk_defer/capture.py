@@ -39,7 +39,8 @@ class CapturedFrame:
 class Capture:
     """An iterator over frames as they pass; made by `Datapath.capture`. Ends the capture when its `with` ends.
 
-    `for frame in capture` waits for frames, until the capture is closed or has brought what was asked for.
+    `for frame in capture` waits for frames, until the capture is closed or has brought what was asked for. One that is
+    forgotten without being closed ends soon after.
     """
 
     def __init__(
@@ -72,10 +73,16 @@ class Capture:
 
     def part_from_datapath(self) -> None:
         """The datapath ends, and with it the memory of frames that are not read yet: they are kept here."""
-        native, self._native, self._end = self._native, None, None
+        if self._native is not None:
+            self._waiting = self._native.read(2**32)[::-1] + self._waiting
+        self._let_go()
+        self._end = None
+
+    def _let_go(self) -> None:
+        """No thread adds to it any more, and all is read: its memory is free for the next."""
+        native, self._native = self._native, None
         if native is not None:
             self._lost = native.lost
-            self._waiting = native.read(2**32)[::-1] + self._waiting
             native.release()
 
     def __iter__(self) -> Iterator[CapturedFrame]:
@@ -88,11 +95,12 @@ class Capture:
         while not self._waiting:
             # In this order: what came before the end is read.
             is_over = self._end is None or self._is_over()
-            if self._native is not None:
-                self._waiting = self._native.read(_FRAMES_AT_ONCE)[::-1]
+            if (native := self._native) is not None:
+                self._waiting = native.read(_FRAMES_AT_ONCE)[::-1]
             if self._waiting:
                 break
             if is_over:
+                self._let_go()
                 raise StopIteration
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 self.close()

@@ -47,7 +47,7 @@ void Capture::add(rte_mbuf* const* packets, std::uint16_t count, Direction direc
 
 rte_mbuf* Capture::read() {
     void* packet = nullptr;
-    return rte_ring_dequeue(ring_->get(), &packet) == 0 ? static_cast<rte_mbuf*>(packet) : nullptr;
+    return ring_ != nullptr && rte_ring_dequeue(ring_->get(), &packet) == 0 ? static_cast<rte_mbuf*>(packet) : nullptr;
 }
 
 void Capture::Frame::copy_to(char* buffer) const {

@@ -134,3 +134,49 @@ def test_injecting_by_a_device_that_hangs_ends(folder: Path) -> None:
     assert figures["dma"]["copier"]["out_of_use"]
     assert any("did not finish a copy in time" in fault for fault in figures["faults"])
     assert not any("mbufs did not come back" in fault for fault in figures["faults"])
+
+
+CAPTURES = r"""
+import gc, json, sys, time
+import pytest
+import pydpdk_defer as pd
+
+with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
+    dp.start_traffic()
+    for _ in range(60):  # each has 28 MB of mbufs
+        with dp.capture("src", "rx", count=20) as capture:
+            assert sum(1 for _ in capture) == 20
+    held = dp.capture("src", count=1)
+    with pytest.raises(ValueError, match="captured already"):
+        dp.capture("src")
+    del held
+    for _ in range(60):
+        dp.capture("src")  # and forgotten
+    gc.collect()
+    time.sleep(1)
+    assert len(dp._parts.captures) == 0
+    for frames, words in (
+        (b"frame", "frames must be several, as in .frame., not one bytes"),
+        ([None], "frames.0. must be bytes-like, not NoneType"),
+        ([bytes(64), "frame"], "frames.1. must be bytes-like, not str"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            dp.inject("null", frames)
+    dp.stop_traffic()
+final = dp.snapshot()
+assert final.faults(stopped=True) == []
+"""
+
+
+def test_captures_without_end_take_no_memory_and_forgotten_ones_end(folder: Path) -> None:
+    tables = topology(
+        folder / "vm0.sock",
+        port={
+            "src": {"kind": "generator", "rate_pps": 20_000},
+            "null": {"kind": "ethdev", "device": "net_null0"},
+        },
+        forward={"wires": [["src", "null"]]},
+        pmd=[{"core": 1, "rxqs": ["src:0"]}],
+    )
+    with Process(folder, "script", [sys.executable, "-c", CAPTURES, json.dumps(tables)]) as run:
+        assert run.finish() == 0, run.stderr

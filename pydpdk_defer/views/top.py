@@ -4,18 +4,20 @@
 It knows no terminal: who draws gives it the size, and the keys.
 """
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydpdk_defer._stats_text import rate, rows
+from pydpdk_defer._stats_text import rate
 from pydpdk_defer.attach import Records, snapshot_of
 from pydpdk_defer.stats import Snapshot, Txq
+from pydpdk_defer.views.columns import fitted, shortened
 
 __all__ = ["KEYS", "MIN_HEIGHT", "MIN_WIDTH", "SORTS", "Look", "Top"]
 
 MIN_WIDTH, MIN_HEIGHT = 60, 12
 SORTS = ("name", "rate", "in flight", "drops")
-KEYS = "q quit  p pause  s sort  c clear  up/down choose  enter one queue"
+KEYS = "q quit  p pause  s sort  c clear  up/down  enter one queue"
 
 
 @dataclass(frozen=True)
@@ -73,40 +75,41 @@ class Top:
         """The screen: at most `height` lines of at most `width` characters, the keys in the last one."""
         if width < MIN_WIDTH or height < MIN_HEIGHT:
             return [f"the terminal is {width}x{height}; top needs {MIN_WIDTH}x{MIN_HEIGHT}"[:width]][:height]
-        body = list(self._body())
+        body = list(self._body(width))
         room = height - 2
         if len(body) > room:
             body = [*body[: room - 1], f"  ... {len(body) - room + 1} more lines"]
         body += [""] * (room - len(body))
-        return [line[:width].rstrip() for line in (self._title(), *body, KEYS)]
+        return [self._title(width), *body, KEYS]
 
     def marked(self, lines: Sequence[str]) -> int | None:
         """Which of the lines is of the queue that is chosen."""
         if (choice := self._choice()) is None or self.is_detail:
             return None
-        name = f"{choice[0]}:{choice[1]} "
+        name = f"{shortened(choice[0])}:{choice[1]} "
         return next((number for number, line in enumerate(lines) if line.strip().startswith(name)), None)
 
     # ---- parts ----
 
-    def _title(self) -> str:
+    def _title(self, width: int) -> str:
         up = f"up {_clock(self._counted.seconds)}" if self._counted else "no answer yet"
-        paused = "  PAUSED" if self.is_paused else ""
-        return f"pydpdk-defer top  {self._who}  {up}  by {self.sort}{paused}"
+        state = f"  {up}  by {self.sort}{'  PAUSED' if self.is_paused else ''}"
+        return shortened(f"pydpdk-defer top  {self._who}", width - len(state)) + state
 
-    def _body(self) -> Iterator[str]:
+    def _body(self, width: int) -> Iterator[str]:
         if self._counted is None or self._now is None:
             return
         if self.is_detail and (choice := self._choice()) is not None:
-            yield from self._detail(*choice)
+            yield from self._detail(*choice, width)
             return
         yield ""
-        yield from rows([_PMD_HEAD, *self._pmds()])
+        yield from fitted(_PMD_HEAD, list(self._pmds()), width, ("idle", "chk/item", "cyc/pkt", "tx"))
         yield ""
-        yield from rows([_QUEUE_HEAD, *(self._queue(name, qid) for name, qid in self._order())])
+        queues = [self._queue(name, qid) for name, qid in self._order()]
+        yield from fitted(_QUEUE_HEAD, queues, width, ("most by", "copied by", "in"))
         if self._counted.dma:
             yield ""
-            yield from rows([_DMA_HEAD, *self._dma()])
+            yield from fitted(_DMA_HEAD, list(self._dma()), width, ("device",))
 
     def _pmds(self) -> Iterator[tuple[str, ...]]:
         assert self._now is not None
@@ -142,7 +145,7 @@ class Top:
         if grown is not None and self._grown is not None:
             rates = (rate(self._received(name, qid), self._grown.seconds), rate(grown.completed, self._grown.seconds))
         return (
-            f"{name}:{qid}",
+            f"{shortened(name)}:{qid}",
             *rates,
             str(txq.in_flight),
             str(dropped),
@@ -156,15 +159,16 @@ class Top:
             grown = self._grown.dma.get(name) if self._grown else None
             copies = rate(grown.completed, self._grown.seconds, "/s") if grown and self._grown else "-"
             state = "out of use" if device.out_of_use else "in use"
-            yield (name, copies, str(device.submitted - device.completed), str(device.errors), state, device.origin)
+            in_flight = str(device.submitted - device.completed)
+            yield (shortened(name), copies, in_flight, str(device.errors), state, shortened(device.origin))
 
-    def _detail(self, name: str, qid: int) -> Iterator[str]:
+    def _detail(self, name: str, qid: int, width: int) -> Iterator[str]:
         assert self._counted is not None
         assert self._now is not None
         txq, since, grown = self._counted.ports[name].txqs[qid], self._since(name, qid), self._grown_queue(name, qid)
-        yield f"transmit queue {name}:{qid}"
+        yield shortened(f"transmit queue {name}:{qid}", width)
         yield ""
-        table = [("", "now", "each second", "since clear", "since start")]
+        table = []
         for counter in (key for key in txq if isinstance(txq[key], int)):
             each = rate(grown[counter], self._grown.seconds, "") if grown and self._grown else "-"
             level = counter in Txq.levels
@@ -174,11 +178,12 @@ class Top:
             for key, count in txq[group].items():
                 each = rate(grown[group][key], self._grown.seconds, "") if grown and self._grown else "-"
                 table.append((f"{group} {key}", "", each, str(since[group][key]), str(count)))
-        yield from rows(table)
+        yield from fitted(_DETAIL_HEAD, table, width, ("since clear", "each second"))
         if (times := self._now.times.get((name, qid))) and times["count"]:
             words = "  ".join(f"{key.removesuffix('_ns')} {times[key] / 1000:.1f}" for key in times if key != "count")
             yield ""
-            yield f"  in flight, us, since start: {words}"
+            text = f"in flight, us, since start: {words}"
+            yield from textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ")
 
     # ---- figures ----
 
@@ -224,14 +229,15 @@ class Top:
             self._chosen = queues[max(0, min(len(queues) - 1, queues.index(choice) + step))]
 
 
-_PMD_HEAD = ("PMD", "rx", "tx", "busy", "idle", "cyc/pkt", "checks/item", "work ring")
+_PMD_HEAD = ("PMD", "rx", "tx", "busy", "idle", "cyc/pkt", "chk/item", "ring")
 _QUEUE_HEAD = ("queue", "in", "out", "in flight", "dropped", "most by", "copied by")
-_DMA_HEAD = ("DMA", "copies", "in flight", "errors", "", "")
+_DMA_HEAD = ("DMA", "copies", "in flight", "errors", "state", "device")
+_DETAIL_HEAD = ("counter", "now", "each second", "since clear", "since start")
 
 
 def _engine(txq: Txq) -> str:
     engines = [engine for engine in ("dma", "cpu") if txq.bytes_by_engine[engine]]
-    return " and ".join(engines) or "nobody"
+    return "+".join(engines) or "-"
 
 
 def _percent(part: float, whole: float) -> str:

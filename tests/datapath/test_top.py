@@ -75,7 +75,7 @@ def traffic(folder: Path) -> Iterator[Run]:
 def test_through_its_keys(folder: Path, width: int, height: int) -> None:
     with traffic(folder) as run:
         terminal = Terminal(width, height)
-        screen = terminal.wait_for("checks/item", "core 1", "vm0:0", "kpps", "copier", "q quit")
+        screen = terminal.wait_for("chk/item", "core 1", "vm0:0", "kpps", "copier", "q quit")
         assert f"process {run.popen.pid}" in screen[0]
         assert len(screen) == height
         assert screen[-1].startswith("q quit")
@@ -93,7 +93,7 @@ def test_through_its_keys(folder: Path, width: int, height: int) -> None:
         terminal.press("\x1b[B\r")  # the next queue, in detail
         terminal.wait_for("transmit queue", "submitted", "since clear")
         terminal.press("\x1b")
-        terminal.wait_for("checks/item")
+        terminal.wait_for("chk/item")
         terminal.press("c")
         terminal.press("q")
         assert terminal.end() == 0

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What `top` shows of two looks and of its keys, without a terminal."""
 
+import re
+
 import pytest
 from telemetry_lists import lists
 
@@ -57,6 +59,81 @@ def test_it_fits(width: int, height: int) -> None:
     lines = top(FIRST, SECOND).lines(width, height)
     assert len(lines) == height
     assert all(len(line) <= width for line in lines)
+
+
+PMD_COLUMNS = ["PMD", "rx", "tx", "busy", "idle", "cyc/pkt", "chk/item", "ring"]
+QUEUE_COLUMNS = ["queue", "in", "out", "in flight", "dropped", "most by", "copied by"]
+DMA_COLUMNS = ["DMA", "copies", "in flight", "errors", "state", "device"]
+
+
+def grown(magnitude: int) -> dict[str, int]:
+    """Two seconds in which all counters grew by about `magnitude`, so that every cell is as long as it can be."""
+    return {
+        "pmd__rx_packets": 2 * magnitude,
+        "pmd__tx_packets": 2 * magnitude,
+        "pmd__busy_cycles": 2468 * magnitude,
+        "pmd__idle_cycles": 2468 * magnitude,
+        "pmd__work_deferred": 127,
+        "pmd__work_done": 1,
+        "pmd__work_in_progress": magnitude,
+        "rxq__packets": 2 * magnitude,
+        "txq__completed": 2 * magnitude,
+        "txq__in_flight": magnitude,
+        "txq__bytes_dma": magnitude,
+        "drop__ring_full": magnitude,
+        "dma__submitted": 3 * magnitude,
+        "dma__completed": 2 * magnitude,
+        "dma__errors": magnitude,
+    }
+
+
+@pytest.mark.parametrize("magnitude", [1, 999, 123_456, 12_345_678, 10**12, 10**18])
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_every_number_is_whole_or_its_column_is_left_out_with_a_mark(width: int, magnitude: int) -> None:
+    shown = top({}, grown(magnitude))
+    whole = shown.lines(1000, 60)
+    cut = shown.lines(width, 60)
+    assert len(cut) == 60
+    assert all(len(line) <= width for line in cut)
+    for columns in (PMD_COLUMNS, QUEUE_COLUMNS, DMA_COLUMNS):
+        [head] = [line for line in cut if line.strip().startswith(f"{columns[0]} ")]
+        [full_head] = [line for line in whole if line.strip().startswith(f"{columns[0]} ")]
+        kept = [column for column in columns if re.search(rf"(?<!\S){re.escape(column)}(?!\S| flight)", head)]
+        assert head.endswith("  ...") == (kept != columns), head
+        row, full_row = cut[cut.index(head) + 1], whole[whole.index(full_head) + 1]
+        cells = dict(zip(columns, re.split(r"  +", full_row.strip()), strict=True))
+        assert re.split(r"  +", row.strip()) == [cells[column] for column in kept]
+        assert len(kept) >= 3 or magnitude > 10**9
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_detail_of_a_queue_fits_too(width: int) -> None:
+    shown = top({}, grown(10**18))
+    shown.key("enter")
+    times = {("vm0", 0): dict.fromkeys(("count", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"), 10**12)}
+    shown.look(Look(lists(14, **grown(10**18)), times))
+    lines = shown.lines(width, 60)
+    assert all(len(line) <= width for line in lines)
+    assert " ".join(" ".join(lines).split()).count("1000000000.0") == 6
+
+
+def test_usual_figures_fit_80_columns_without_a_mark() -> None:
+    """A thread that is 10 % busy, as in any real run."""
+    figures = {
+        "pmd__rx_packets": 29_760_000,
+        "pmd__tx_packets": 29_760_000,
+        "pmd__busy_cycles": 3 * 10**8,
+        "pmd__idle_cycles": 17 * 10**8,
+        "pmd__work_deferred": 227,
+        "pmd__work_done": 100,
+        "pmd__work_in_progress": 128_267,
+        "txq__bytes_dma": 1,
+        "drop__ring_full": 12_345,
+    }
+    lines = top({}, figures).lines(80, 24)
+    assert not any(line.endswith("...") for line in lines)
+    [pmd] = [line for line in lines if "core 1" in line]
+    assert pmd.endswith("127/127")
 
 
 def test_what_does_not_fit_is_told() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What snapshots are made of: records whose fields are keys too, their differences, and times that were counted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -72,25 +72,32 @@ class Times:
         return sum(ns * count for ns, count in self.counts.items()) / self.count / 1000 if self.counts else 0.0
 
     def percentile_us(self, percent: float) -> float:
-        """The time that so many percent of all did not exceed."""
-        if not 0 <= percent <= 100:
-            raise ValueError(f"percent must be from 0 to 100, not {percent}")
-        seen = 0
+        """The time that `percent` % of all did not exceed, in microseconds; 0 when nothing was counted."""
+        return self.percentiles_us((percent,))[0]
+
+    def percentiles_us(self, percents: Sequence[float]) -> list[float]:
+        """`percentile_us` of each of `percents`, which must ascend, in one pass over the counts."""
+        for percent in percents:
+            if not 0 <= percent <= 100:
+                raise ValueError(f"percent must be from 0 to 100, not {percent}")
+        found: list[float] = []
+        total, seen = self.count, 0
         for ns, count in sorted(self.counts.items()):
             seen += count
-            if seen * 100 >= percent * self.count:
-                return ns / 1000
-        return 0.0
+            while len(found) < len(percents) and seen * 100 >= percents[len(found)] * total:
+                found.append(ns / 1000)
+        return found + [0.0] * (len(percents) - len(found))
 
     def to_dict(self) -> dict[str, float]:
         """The usual percentiles, in microseconds."""
+        p50, p99, p999, most = self.percentiles_us((50, 99, 99.9, 100))
         return {
             "count": self.count,
             "mean_us": self.mean_us,
-            "p50_us": self.percentile_us(50),
-            "p99_us": self.percentile_us(99),
-            "p999_us": self.percentile_us(99.9),
-            "max_us": self.percentile_us(100),
+            "p50_us": p50,
+            "p99_us": p99,
+            "p999_us": p999,
+            "max_us": most,
         }
 
 

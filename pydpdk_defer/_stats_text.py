@@ -232,7 +232,7 @@ def _txq_row(name: str, qid: int, txq: "Txq") -> tuple[str, ...]:
         _per(txq.submit_cycles, txq.submitted),
         _per(txq.complete_cycles, txq.completed),
         _per(txq.submit_cycles + txq.complete_cycles, txq.completed),
-        *(f"{txq.in_flight_time.percentile_us(p):.1f} us" if txq.in_flight_time.count else "-" for p in (50, 99)),
+        *(f"{us:.1f} us" if txq.in_flight_time.count else "-" for us in txq.in_flight_time.percentiles_us((50, 99))),
     )
 
 

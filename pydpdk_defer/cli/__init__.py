@@ -2,30 +2,32 @@
 """The command `pydpdk-defer`: one module a verb, none of them with logic that Python users would miss."""
 
 import argparse
+import importlib
 import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from pydpdk_defer import __version__, dpdk_compiled
-from pydpdk_defer.cli import (
-    compare,
-    devices,
-    doctor,
-    evaluate,
-    guest,
-    pmd_perf_show,
-    pmd_rxq_show,
-    pmd_stats_clear,
-    report,
-    run,
-    top,
-)
 from pydpdk_defer.cli._common import ignore_signals_after_the_verb
 from pydpdk_defer.cli._log import print_error
 from pydpdk_defer.errors import DeferError, TopologyError
 
 __all__ = ["command", "main"]
+
+_VERBS = (
+    "run",
+    "guest",
+    "evaluate",
+    "report",
+    "compare",
+    "doctor",
+    "devices",
+    "pmd-perf-show",
+    "pmd-rxq-show",
+    "pmd-stats-clear",
+    "top",
+)
 
 
 def command() -> NoReturn:
@@ -48,20 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--version", action="version", version=f"pydpdk-defer {__version__}, compiled against DPDK {dpdk_compiled()}"
     )
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
-    for module in (
-        run,
-        guest,
-        evaluate,
-        report,
-        compare,
-        doctor,
-        devices,
-        pmd_perf_show,
-        pmd_rxq_show,
-        pmd_stats_clear,
-        top,
-    ):
-        module.add_parser(verbs)
+    for verb in _verbs_to_import(sys.argv[1:] if arguments is None else arguments):
+        importlib.import_module(f"pydpdk_defer.cli.{verb.replace('-', '_')}").add_parser(verbs)
     args = parser.parse_args(arguments)
     try:
         return int(args.run(args))
@@ -79,3 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _verbs_to_import(arguments: Sequence[str]) -> Sequence[str]:
+    """The verb that is called, or all of them: `evaluate` alone imports more than all others together."""
+    verb = next((argument for argument in arguments if not argument.startswith("-")), None)
+    return (verb,) if verb in _VERBS else _VERBS

@@ -30,7 +30,8 @@ def merge(encoded: Iterable[str]) -> HdrHistogram:
 
 def percentiles_us(encoded: Iterable[str]) -> dict[str, float] | None:
     """p50 to max of a sum, in microseconds; `None` when nothing was counted."""
-    merged = merge(encoded)
-    if not merged.get_total_count():
+    texts = [text for text in encoded if text]
+    if not texts:
         return None
-    return {name: merged.get_value_at_percentile(percent) / 1000 for name, percent in PERCENTILES.items()}
+    values = merge(texts).get_percentile_to_value_dict(list(PERCENTILES.values()))
+    return {name: values[percent] / 1000 for name, percent in PERCENTILES.items()}

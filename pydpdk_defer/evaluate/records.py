@@ -116,6 +116,8 @@ class Repetition(_Model):
     @field_validator("latency", "in_flight")
     @classmethod
     def _can_be_decoded(cls, encoded: str) -> str:
+        if not encoded:
+            return encoded
         try:
             histograms.merge([encoded])
         except Exception as error:  # hdrh raises what zlib, base64 and struct raise

@@ -12,7 +12,8 @@ dpdk_wanted='libdpdk >= 22.11'
 dpdk_packages=(libdpdk-dev dpdk dpdk-dev)
 python_packages=(python3 python3-dev python3-venv)
 build_packages=(g++ pkgconf cmake ninja-build libnuma-dev libpcap-dev git util-linux)
-test_packages=(tcpdump iproute2 procps libgtest-dev clang libclang-rt-dev chromium)
+test_packages=(tcpdump iproute2 procps libgtest-dev shellcheck)
+full_packages=(clang libclang-rt-dev chromium)
 bench_packages=(libbenchmark-dev valgrind)
 
 # Progress goes to stderr: stdout belongs to the figures and the test reports.
@@ -21,6 +22,19 @@ say() { printf '== %s\n' "$*" >&2; }
 die() {
     printf 'error: %s\n' "$*" >&2
     exit 1
+}
+
+# retry COMMAND... : three attempts, for what depends on a network
+retry() {
+    local attempt
+    for attempt in 1 2 3; do
+        if "$@"; then return 0; fi
+        if ((attempt < 3)); then
+            say "trying again: $1 ${2:-}"
+            sleep $((attempt * 5))
+        fi
+    done
+    return 1
 }
 
 is_root() { [[ $(id -u) -eq 0 ]]; }

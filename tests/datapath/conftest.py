@@ -3,19 +3,25 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import delivery
 import pytest
-from processes import HUGEPAGES
+from processes import HUGEPAGES, runtime_folders_of_the_dead
 
-from pydpdk_defer.host import runtime_dir
+_FAILED = pytest.StashKey[bool]()
 
 
-def _orphaned_runtime_folders() -> set[str]:
-    """Runtime folders of DPDK processes of ours that are gone."""
-    folders = [path for root in runtime_dir.roots() for path in root.glob("pydpdk_*_*")]
-    return {str(path) for path in folders if not Path("/proc", path.name.rpartition("_")[2]).exists()}
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note which tests failed, for the fixture below."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
 
 
 @pytest.fixture
@@ -27,13 +33,18 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_behind() -> Iterator[None]:
-    before = _orphaned_runtime_folders()
+def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a failed test leaves is removed, and is no failure of its own."""
+    before = runtime_folders_of_the_dead()
     free_before = _free_hugepages()
     yield
-    assert _orphaned_runtime_folders() - before == set()
-    if HUGEPAGES:
-        assert _free_hugepages() == free_before
+    left = runtime_folders_of_the_dead() - before
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    if not request.node.stash.get(_FAILED, False):
+        assert left == set()
+        if HUGEPAGES:
+            assert _free_hugepages() == free_before
 
 
 def _free_hugepages() -> int:
@@ -42,10 +53,14 @@ def _free_hugepages() -> int:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Which cells of test_matrix.py ran."""
+    """Which cells of test_matrix.py ran, and which deliveries needed the lower rate."""
     reports = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
     cells = [value for report in reports for name, value in report.user_properties if name == "cell"]
     if cells:
         terminalreporter.section(f"{len(cells)} cells of the matrix ran and passed")
         for cell in cells:
             terminalreporter.write_line(cell)
+    if delivery.repeated:
+        terminalreporter.section(f"{len(delivery.repeated)} deliveries dropped frames, and were repeated slower")
+        for line in delivery.repeated:
+            terminalreporter.write_line(line)

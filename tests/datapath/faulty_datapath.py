@@ -12,6 +12,8 @@ import sys
 import time
 from typing import Any
 
+from machine import Machine
+
 import pydpdk_defer as pd
 
 
@@ -31,7 +33,9 @@ def run(dp: pd.Datapath, seconds: float) -> None:
 
 
 def main(task: dict[str, Any]) -> None:
-    with pd.Datapath(pd.Topology.from_dict(task["topology"])) as dp:
+    topology = pd.Topology.from_dict(task["topology"])
+    with pd.Datapath(topology) as dp:
+        machine = Machine(topology.pmd[0].core)
         dp.wait_for_guest("vm0", 60)
         for model in task["models"]:
             dp.set_dma_model("copier", pd.DmaModel(**model))
@@ -46,8 +50,10 @@ def main(task: dict[str, Any]) -> None:
             print(json.dumps((after - before).to_dict() | {"faults": after.faults()}), flush=True)
         print("all ran", flush=True)
         sys.stdin.readline()
+        taken_us = machine.taken_us()
     final = dp.snapshot()
-    print(json.dumps(final.to_dict() | {"faults": final.faults(stopped=True)}), flush=True)
+    report = {"faults": final.faults(stopped=True), "taken_us": taken_us}
+    print(json.dumps(final.to_dict() | report), flush=True)
 
 
 if __name__ == "__main__":

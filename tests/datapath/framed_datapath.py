@@ -40,7 +40,7 @@ def main(task: dict[str, Any]) -> None:
         for at in range(0, len(frames), task["lot"]):
             lot = frames[at : at + task["lot"]]
             # The other forms of bytes too.
-            taken += dp.inject("vm0", [lot[0], bytearray(lot[1]), memoryview(lot[2]), *lot[3:]])
+            taken += dp.inject("vm0", [lot[0], bytearray(lot[1]), memoryview(lot[2]), *lot[3:]], timeout=30)
             time.sleep(0.002)
         dp.run(seconds=0.2)
         capture.close()

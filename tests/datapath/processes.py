@@ -13,13 +13,21 @@ from signal import SIGINT, Signals
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
+from pydpdk_defer.attach import attach, find
 from pydpdk_defer.host import runtime_dir
+from pydpdk_defer.stats import Snapshot
 from pydpdk_defer.topology import Topology
 
 HUGEPAGES = os.environ.get("PYDPDK_DEFER_TEST_HUGEPAGES") == "1"
 PMD_CORE = 1
 SHARED_CORE = 0  # of guest and copying thread
-LIMIT_SECONDS = 60.0  # nothing here takes so long; a hang ends by it
+LIMIT_SECONDS = 45.0  # nothing here takes this long; a hang is ended by it, before pytest's own limit
+
+
+# Both engines in `ci/test.sh --full`; DMA, which has more ways to go wrong, alone in the short form.
+EITHER_COPY = pytest.mark.parametrize("copy", ["dma", pytest.param("cpu", marks=pytest.mark.full)])
 
 
 class WaitedInVainError(AssertionError):
@@ -33,6 +41,12 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = LIMIT_
         if time.monotonic() > deadline:
             raise WaitedInVainError(f"waited {seconds:g} s in vain: {what}")
         time.sleep(0.02)
+
+
+def runtime_folders_of_the_dead() -> set[Path]:
+    """Runtime folders of this project's DPDK processes that have ended."""
+    folders = [path for root in runtime_dir.roots() for path in root.glob("pydpdk_*_*")]
+    return {path for path in folders if not Path("/proc", path.name.rpartition("_")[2]).exists()}
 
 
 class Process:
@@ -51,7 +65,8 @@ class Process:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                env={**os.environ, **(environment or {})},
+                # Scripts import their neighbours, which PYTHONSAFEPATH keeps off the path.
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), **(environment or {})},
             )
 
     def __enter__(self) -> Self:
@@ -92,6 +107,35 @@ class Process:
             wait_until(printed, repr(text), seconds)
         except WaitedInVainError as error:
             raise AssertionError(f"{error} {all_printed()}") from None
+
+    def file_prefix(self) -> str | None:
+        """Of the datapath that it is, once that can be attached to."""
+        return next((found.file_prefix for found in find() if found.pid == self.popen.pid), None)
+
+    def wait_for_counters(self, condition: Callable[[Snapshot], bool], what: str) -> Snapshot:
+        """Attach to the datapath that it is, wait until its counters are so, and return them."""
+        wait_until(lambda: self.file_prefix() is not None, f"{self.command} can be attached to")
+        with attach(self.file_prefix()) as datapath:
+            counters = datapath.snapshot()
+
+            def are_so() -> bool:
+                nonlocal counters
+                counters = datapath.snapshot()
+                return condition(counters)
+
+            wait_until(are_so, what)
+        return counters
+
+    def wait_for_packets(self, port: str, count: int = 1000) -> None:
+        """Wait until `count` more packets went out by a port."""
+        before: list[int] = []
+
+        def have_passed(counters: Snapshot) -> bool:
+            sent = sum(txq.completed for txq in counters.ports[port].txqs)
+            before.append(sent)
+            return sent >= before[0] + count
+
+        self.wait_for_counters(have_passed, f"{count} packets by {port}")
 
     def tell(self, line: str = "") -> None:
         """Give it a line on stdin."""
@@ -253,7 +297,7 @@ def topology(socket: Path, **changes: Any) -> dict[str, Any]:
     """Generator to guest by DMA; a change replaces a table, or one key as `table__key` or `table__name__key`."""
     tables: dict[str, Any] = {
         "eal": {"memory_mb": 256, "hugepages": HUGEPAGES},
-        "dma": {"copier": {"device": f"dma_skeleton0,lcore={SHARED_CORE}", "ring_size": 1024}},
+        "dma": {"copier": {"device": f"dma_skeleton0,lcore={SHARED_CORE}", "ring_size": 4096}},
         "port": {
             "src": {"kind": "generator", "frame_size": 1500, "rate_pps": 100_000},
             "vm0": {"kind": "vhost", "socket": str(socket), "dma": ["copier"]},

@@ -101,6 +101,7 @@ def test_a_topology_that_is_not_there(folder: Path) -> None:
     assert_refused(run_cli("run", str(folder / "none.toml")), 2, str(folder / "none.toml"))
 
 
+@pytest.mark.rights
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_socket_folder_that_cannot_be_written(folder: Path) -> None:
     locked = folder / "locked"
@@ -206,6 +207,7 @@ def test_help_is_there(arguments: list[str]) -> None:
     assert "usage:" in result.stdout
 
 
+@pytest.mark.rights
 def test_a_prefix_that_another_process_uses_is_left_alone(folder: Path) -> None:
     with Process(folder, "sleeper", [sys.executable, "-c", SLEEPER, str(folder / "one.sock")]) as sleeper:
         sleeper.wait_for_text("up")
@@ -223,6 +225,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_run(folder: Path,
     assert_refused(result, 2, f"--json: cannot write '{folder / target}'", "give a file, or -")
 
 
+@pytest.mark.rights
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_report_that_this_user_may_not_write_is_refused_before_the_run(folder: Path) -> None:
     locked = folder / "locked"
@@ -243,6 +246,7 @@ def test_no_verb_measures_for_a_report_that_it_cannot_write(folder: Path) -> Non
         assert_refused(run_cli(*verb, "--json", str(folder)), 2, f"--json: cannot write '{folder}': Is a directory")
 
 
+@pytest.mark.rights
 def test_a_folder_that_only_looks_writable(folder: Path) -> None:
     result = run_tables(folder, topology(Path("/proc/vm0.sock")))
     if os.geteuid() == 0:
@@ -276,6 +280,7 @@ sys.exit(cli.main(["run", sys.argv[1], "--duration", "1"]))
 """
 
 
+@pytest.mark.rights
 @pytest.mark.parametrize("left", range(3))
 def test_too_few_file_descriptors(folder: Path, left: int) -> None:
     path = folder / "run.toml"

@@ -10,6 +10,7 @@ import pytest
 from delivery import LONG_RING, deliver
 from pcap import read_pcap, write_pcap
 from processes import (
+    EITHER_COPY,
     Guest,
     Process,
     Run,
@@ -20,9 +21,13 @@ from processes import (
     txq_sum,
 )
 
+pytestmark = pytest.mark.timeout(180)
 
+
+@pytest.mark.pages
+@pytest.mark.rights
 @pytest.mark.parametrize("copy", ["dma", "cpu"])
-@pytest.mark.parametrize("frames", [pytest.param(1_000_000, marks=pytest.mark.slow), 50_000])
+@pytest.mark.parametrize("frames", [pytest.param(1_000_000, marks=pytest.mark.soak), 30_000])
 def test_mixed_sizes_arrive_complete_in_order_and_intact(folder: Path, copy: str, frames: int) -> None:
     figures, _ = deliver(folder, frames, port__vm0__copy=copy)
     moved = figures["ports"]["vm0"]["txqs"][0]["bytes_by_engine"]
@@ -36,11 +41,13 @@ def test_mixed_sizes_arrive_complete_in_order_and_intact(folder: Path, copy: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dma_min_bytes", [0, 1500], ids=["learned", "given"])
+@pytest.mark.parametrize(
+    "dma_min_bytes", [pytest.param(0, id="learned", marks=pytest.mark.full), pytest.param(1500, id="given")]
+)
 def test_whichever_engine_moves_them_they_arrive_in_order(folder: Path, dma_min_bytes: int) -> None:
     figures, _ = deliver(
         folder,
-        200_000,
+        60_000,
         port__vm0__copy="auto",
         port__vm0__dma_min_bytes=dma_min_bytes,
         port__src__burst=4,
@@ -52,33 +59,40 @@ def test_whichever_engine_moves_them_they_arrive_in_order(folder: Path, dma_min_
     assert txq["dma_min_bytes"] == dma_min_bytes or dma_min_bytes == 0
 
 
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@EITHER_COPY
 def test_two_queue_pairs(folder: Path, copy: str) -> None:
-    frames = 60_000
     figures, report = deliver(
         folder,
-        frames,
+        20_000,
         ["--queues", "2"],
         port__src__queues=2,
         port__vm0__queues=2,
         port__vm0__copy=copy,
         pmd=[{"core": 1, "rxqs": ["src:0", "src:1", "vm0:0", "vm0:1"]}],
     )
-    assert [txq["completed"] for txq in figures["ports"]["vm0"]["txqs"]] == [frames // 2] * 2
-    assert sorted(stream["received"] for stream in report["streams"].values()) == [frames // 2] * 2
+    half = figures["ports"]["src"]["rxqs"][0]["packets"]
+    assert [txq["completed"] for txq in figures["ports"]["vm0"]["txqs"]] == [half] * 2
+    assert sorted(stream["received"] for stream in report["streams"].values()) == [half] * 2
 
 
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@EITHER_COPY
 def test_client_mode_connects_to_a_guest_that_listens(folder: Path, copy: str) -> None:
-    deliver(folder, 60_000, ["--server"], port__vm0__mode="client", port__vm0__copy=copy)
+    deliver(folder, 20_000, ["--server"], port__vm0__mode="client", port__vm0__copy=copy)
 
 
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
-@pytest.mark.parametrize("mtu", [1500, 9000], ids=["chained mbufs", "whole mbufs"])
+@pytest.mark.parametrize(
+    ("copy", "mtu"),
+    [
+        pytest.param("dma", 1500, id="dma, chained mbufs"),
+        pytest.param("cpu", 9000, id="cpu, whole mbufs"),
+        pytest.param("dma", 9000, id="dma, whole mbufs", marks=pytest.mark.full),
+        pytest.param("cpu", 1500, id="cpu, chained mbufs", marks=pytest.mark.full),
+    ],
+)
 def test_the_guests_pcap_equals_the_pcap_sent(folder: Path, copy: str, mtu: int) -> None:
     socket = folder / "vm0.sock"
     random = Random(20)
-    sent = [random.randbytes(random.randint(60, 9000)) for _ in range(4000)]
+    sent = [random.randbytes(random.randint(60, 9000)) for _ in range(1500)]  # as many as the rings hold
     sent[:4] = [random.randbytes(size) for size in (60, 9000, 1514, 1518)]
     write_pcap(folder / "sent.pcap", sent)
     tables = topology(
@@ -86,7 +100,7 @@ def test_the_guests_pcap_equals_the_pcap_sent(folder: Path, copy: str, mtu: int)
         port__src={
             "kind": "ethdev",
             "device": f"net_pcap0,rx_pcap={folder / 'sent.pcap'}",
-            "rate_pps": 5000,
+            "rate_pps": 1000,
             "mtu": mtu,
         },
         port__vm0__copy=copy,
@@ -107,7 +121,7 @@ def test_echoed_frames_come_back(folder: Path) -> None:
     socket = folder / "vm0.sock"
     tables = topology(socket, port__src__frame_size="imix", port__src__rate_pps=20_000)
     with (
-        Run(folder, tables, "--packets", "30000", "--wait-guest", "60") as run,
+        Run(folder, tables, "--packets", "20000", "--wait-guest", "60") as run,
         Guest(folder, socket, *LONG_RING, role="echo") as guest,
     ):
         figures = run.result()
@@ -135,8 +149,15 @@ print(json.dumps(dp.snapshot().to_dict()))
 
 
 @pytest.mark.skipif(not have_testpmd(), reason="dpdk-testpmd is not installed (Debian: dpdk-dev)")
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
-@pytest.mark.parametrize("rate_pps", [100_000, 0], ids=["paced", "overload"])
+@pytest.mark.parametrize(
+    ("copy", "rate_pps"),
+    [
+        pytest.param("dma", 100_000, id="dma, paced"),
+        pytest.param("cpu", 0, id="cpu, overload"),
+        pytest.param("dma", 0, id="dma, overload", marks=pytest.mark.full),
+        pytest.param("cpu", 100_000, id="cpu, paced", marks=pytest.mark.full),
+    ],
+)
 def test_testpmd_sees_exactly_what_is_counted_as_completed(folder: Path, copy: str, rate_pps: int) -> None:
     socket = folder / "vm0.sock"
     tables = topology(socket, port__src__rate_pps=rate_pps, port__vm0__copy=copy)

@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from signal import SIGINT, SIGKILL
 from typing import Any
@@ -23,7 +23,7 @@ from pydpdk_defer.evaluate.placement import device_tables, place
 from pydpdk_defer.evaluate.setup import Setup
 from pydpdk_defer.host import runtime_dir
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(240)
 
 SHORT = (
     "--quick",
@@ -53,10 +53,14 @@ class Evaluate(Process):
         """Pids of its processes that run this module."""
         return [pid for pid in _pids() if _parent(pid) == self.popen.pid and module in _command(pid)]
 
-    def lines(self) -> int:
-        """Repetitions that are written."""
+    def written(self) -> bytes:
+        """The repetitions that are written, a line each."""
         path = self.out / store.RESULTS
-        return path.read_bytes().count(b"\n") if path.exists() else 0
+        return path.read_bytes() if path.exists() else b""
+
+    def lines(self) -> int:
+        """How many repetitions are written."""
+        return self.written().count(b"\n")
 
 
 def _pids() -> Iterator[int]:
@@ -115,16 +119,21 @@ def test_an_evaluation_is_whole(folder: Path) -> None:
     for repetition in found.repetitions:
         cycles = repetition.cycles
         assert cycles is not None
-        assert cycles.busy == cycles.receive + cycles.submit + cycles.complete + cycles.wasted + cycles.rest > 0
-        assert 0 < repetition.delivered <= repetition.sent
+        assert cycles.busy == cycles.receive + cycles.submit + cycles.complete + cycles.wasted + cycles.rest
+        assert 0 <= repetition.delivered <= repetition.sent
         assert repetition.delivered_seconds >= repetition.seconds > 0
         assert repetition.sent - repetition.delivered == sum(repetition.drops.values())
-        assert repetition.latency
+        assert bool(repetition.latency) == (repetition.delivered > 0)
         engine = repetition.engine
         mean = repetition.point.point().mean_bytes
         if engine != "auto":
             assert repetition.bytes_by_engine[engine] == repetition.delivered * mean
         assert (repetition.offered_pps > 0) == (repetition.phase == "paced")
+    # A slice alone may be silent: the machine can keep a thread off its CPU for as long as one lasts.
+    for kind in product(("cpu", "dma", "auto"), ("full", "paced"), (64, 1500)):
+        slices = [r for r in found.repetitions if (r.engine, r.phase, r.point.frames) == kind]
+        assert sum(r.delivered for r in slices) > 0, kind
+        assert sum(r.cycles.busy for r in slices if r.cycles) > 0, kind
     assert f"results: {run.out}" in run.stdout
     assert (run.out / "report.html").exists()
     _run_for_a_moment(folder, run.out / "recommended.toml")
@@ -135,16 +144,18 @@ def test_an_evaluation_is_whole(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("module", ["_guest", "_datapath"])
 def test_a_process_that_dies_costs_a_repetition(folder: Path, module: str) -> None:
     with Evaluate(folder, *SHORT) as run:
-        wait_until(lambda: run.lines() >= 3, "three repetitions")
+        # The first slices at the common rate: more of them follow in the same processes, and the next one fails.
+        wait_until(lambda: b'"phase":"paced"' in run.written(), "a slice at the common rate")
         [victim] = run.children(f"evaluate.{module}")
         os.kill(victim, SIGKILL)
         assert run.finish() == 0, run.stderr
     found = load(run.out)
     failed = [repetition for repetition in found.repetitions if repetition.failure]
-    assert 0 <= len(failed) <= 2  # the dead may have been warming up
+    assert len(failed) >= 1
     assert all(f"{module.strip('_')} process has ended" in repetition.failure for repetition in failed)
     assert {r.point.frames for r in found.repetitions if not r.failure} == {64, 1500}
     _remove_runtime_folder_of(victim)
@@ -158,6 +169,7 @@ def _remove_runtime_folder_of(pid: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(folder: Path) -> None:
     with Evaluate(folder, *SHORT) as run:
         wait_until(lambda: run.lines() >= 10, "ten repetitions")
@@ -176,7 +188,7 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(folder: Path) -> None
     assert "was begun with other axes" in run.stderr
 
 
-@pytest.mark.parametrize("next_step", ["renew", "close"])
+@pytest.mark.parametrize("next_step", ["renew", pytest.param("close", marks=pytest.mark.full)])
 def test_a_datapath_that_dies_when_it_is_to_end_costs_nothing(folder: Path, bench: Bench, next_step: str) -> None:
     """All is measured by then: it is told, and no error."""
     assert bench.measure(POINT, "dma", 0, 0.05)["delivered"]
@@ -252,7 +264,6 @@ def test_a_killed_evaluation_leaves_no_process_behind(folder: Path) -> None:
         run.signal(SIGKILL)
         run.popen.wait()
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "its processes end", 30)
-    time.sleep(0.1)
     assert load(run.out).damaged == ()
 
 

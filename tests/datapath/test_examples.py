@@ -9,10 +9,14 @@ from processes import HUGEPAGES, Guest, Run, dropped, txq_sum
 
 from pydpdk_defer.topology import Topology
 
+pytestmark = pytest.mark.timeout(120)
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FRAMES = 5000
 
 
+@pytest.mark.pages
+@pytest.mark.rights
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_example_runs(folder: Path, path: Path) -> None:
     text = path.read_text().replace("/tmp/", f"{folder}/")

@@ -11,13 +11,14 @@ import pytest
 from delivery import LONG_RING, MIX
 from processes import Guest, Process, assert_books_balance, assert_intact, topology, txq_sum
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 A_MOMENT, A_MINUTE = 0.7, 60.0  # of traffic with each model
 MAX_STALL_US = 50_000
-# A thread that waits looks at the clock between two checks; the machine may take its CPU away there.
+# A thread that waits looks at the clock between two checks; the rest of what is allowed is the time that the machine
+# took the thread's CPU away.
 LATE_US = 150_000
-WEDGE_TIMEOUT_MS = 700
+WEDGE_TIMEOUT_MS, NEVER_WEDGED_MS = 700, 5_000
 
 PASSING: dict[str, dict[str, Any]] = {
     "latency": {"latency_us": 300},
@@ -35,12 +36,12 @@ POLICIES: dict[str, dict[str, Any]] = {
 }
 
 
-def task(folder: Path, models: list[dict[str, Any]], policy: str, seconds: float) -> list[str]:
+def task(folder: Path, models: list[dict[str, Any]], policy: str, seconds: float, wedge_timeout_ms: int) -> list[str]:
     tables = topology(
         folder / "vm0.sock",
         port__src__frame_size=MIX,
         port__src__rate_pps=20_000,
-        port__vm0__wedge_timeout_ms=WEDGE_TIMEOUT_MS,
+        port__vm0__wedge_timeout_ms=wedge_timeout_ms,
         dma__copier__model={},
         deferral={"attempt_limit": 2**31, "max_stall_us": MAX_STALL_US, **POLICIES[policy]},
     )
@@ -69,11 +70,10 @@ def assert_told(model: dict[str, Any], figures: dict[str, Any]) -> None:
         assert txq["drops"]["dma_ring_full"] > 0
 
 
-def pass_faults(folder: Path, policy: str, seconds: float) -> None:
-    """One datapath through all faults that pass, alone and in pairs."""
-    models = [*PASSING.values(), *(one | other for one, other in combinations(PASSING.values(), 2))]
+def pass_faults(folder: Path, policy: str, seconds: float, models: list[dict[str, Any]]) -> None:
+    """One datapath through faults that pass."""
     with (
-        Process(folder, "script", task(folder, models, policy, seconds)) as run,
+        Process(folder, "script", task(folder, models, policy, seconds, NEVER_WEDGED_MS)) as run,
         Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
     ):
         run.wait_for_text("all ran", (seconds + 10) * len(models), never="is wedged")
@@ -86,13 +86,13 @@ def pass_faults(folder: Path, policy: str, seconds: float) -> None:
     assert_books_balance(final)
     assert_intact(report)
     assert report["received"] == txq_sum(final, "vm0", "completed") + txq_sum(final, "vm0", "late_completions")
-    assert final["pmds"][0]["longest_stall_us"] < MAX_STALL_US + LATE_US
+    assert final["pmds"][0]["longest_stall_us"] < MAX_STALL_US + LATE_US + final["taken_us"]
 
 
 def survive_fault(folder: Path, fault: str, with_it: str | None, policy: str, seconds: float) -> None:
     """A device fails for good, perhaps with another fault before: the queue is wedged, a new guest is served by CPU."""
     model = FOR_GOOD[fault] | PASSING.get(with_it or "", {})
-    with Process(folder, "script", task(folder, [model], policy, seconds)) as run:
+    with Process(folder, "script", task(folder, [model], policy, seconds, WEDGE_TIMEOUT_MS)) as run:
         with Guest(folder, folder / "vm0.sock", *LONG_RING) as guest:
             run.wait_for_text("is wedged", seconds + 30)
             first = guest.report()
@@ -117,25 +117,41 @@ def survive_fault(folder: Path, fault: str, with_it: str | None, policy: str, se
     assert_books_balance(final | {"faults": []})
     for report in (first, second):
         assert_intact(report)
-    assert final["pmds"][0]["longest_stall_us"] < MAX_STALL_US + LATE_US
+    assert final["pmds"][0]["longest_stall_us"] < MAX_STALL_US + LATE_US + final["taken_us"]
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("policy", ["fifo", "paced"])
-def test_faults_that_pass(folder: Path, policy: str) -> None:
-    pass_faults(folder, policy, A_MOMENT)
+ALONE = list(PASSING.values())
+PAIRS = [one | other for one, other in combinations(ALONE, 2)]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("policy", "models"),
+    [
+        pytest.param("paced", ALONE, id="paced-alone"),
+        pytest.param("fifo", [*ALONE, *PAIRS], id="fifo-pairs", marks=pytest.mark.full),
+        pytest.param("paced", PAIRS, id="paced-pairs", marks=pytest.mark.full),
+    ],
+)
+def test_faults_that_pass(folder: Path, policy: str, models: list[dict[str, Any]]) -> None:
+    pass_faults(folder, policy, A_MOMENT, models)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("policy", ["fifo", "deadline"])
 def test_faults_that_pass_for_a_minute_each(folder: Path, policy: str) -> None:
-    pass_faults(folder, policy, A_MINUTE)
+    pass_faults(folder, policy, A_MINUTE, [*ALONE, *PAIRS])
 
 
 @pytest.mark.parametrize(
     ("fault", "with_it", "policy"),
-    [("hang", None, "fifo"), ("error", None, "paced"), ("hang", "full", "paced"), ("error", "stalls", "fifo")],
+    [
+        ("hang", None, "fifo"),
+        ("error", None, "paced"),
+        pytest.param("hang", "full", "paced", marks=pytest.mark.full),
+        pytest.param("error", "stalls", "fifo", marks=pytest.mark.full),
+    ],
 )
 def test_faults_for_good(folder: Path, fault: str, with_it: str | None, policy: str) -> None:
     survive_fault(folder, fault, with_it, policy, A_MOMENT)

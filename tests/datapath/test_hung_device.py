@@ -23,14 +23,16 @@ from processes import (
 )
 from vhost_frontend import Frontend
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-MAX_STALL_US = 400_000  # so long that twice as much is told from late
-# A thread that waits looks at the clock between two checks; the machine may take its CPU away there.
-LATE_MS = 150
+MAX_STALL_US = 400_000
+# A thread that waits looks at the clock between two checks, which may take the device's lock; the rest of what is
+# allowed is the time that the machine took the thread's CPU away.
+LATE_US = 150_000
 HANG_AT_COPY = 20_000
 WEDGE_TIMEOUT_MS = 700
 NEVER_MS = 60_000  # a watchdog that does not come first
+STOPPED_MS = 3_000
 
 
 def watched(folder: Path, **changes: Any) -> Process:
@@ -55,14 +57,17 @@ def device(number: int, **model: Any) -> dict[str, Any]:
     return {"device": f"dma_skeleton{number},lcore={SHARED_CORE}"} | ({"model": model} if model else {})
 
 
+def wait_for_hang(run: Process, *devices: str) -> None:
+    run.wait_for_counters(lambda counters: all(counters.dma[name].stalls_injected for name in devices), "devices hang")
+
+
 def end(run: Process) -> dict[str, Any]:
-    """Its figures; the thread was never away from its loop for longer than it may, as seen from in- and outside."""
+    """Its figures; the thread was never away from its loop for longer than it may be."""
     run.tell("end")
     assert run.finish() == 0, run.stderr
     figures: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     assert_books_balance(figures | {"faults": []})
-    assert figures["pmds"][0]["longest_stall_us"] < MAX_STALL_US + 1000 * LATE_MS
-    assert figures["longest_gap_ms"] < MAX_STALL_US / 1000 + LATE_MS
+    assert figures["pmds"][0]["longest_stall_us"] < MAX_STALL_US + LATE_US + figures["taken_us"]
     return figures
 
 
@@ -76,18 +81,18 @@ def test_a_guest_that_leaves_before_the_device_is_found_hung(folder: Path, queue
         Guest(folder, folder / "vm0.sock", *both, role="sink") as leaving,
         Guest(folder, folder / "vm1.sock", role="sink", name="other") as other,
     ):
-        run.wait_for_text("traffic flows")
-        time.sleep(1)
+        wait_for_hang(run, "copier")
         leaving.report()
         with Guest(folder, folder / "vm0.sock", *both, role="sink", name="next") as following:
             following.wait_ready()
-            time.sleep(1)
+            run.wait_for_counters(
+                lambda counters: all(txq.bytes_by_engine["cpu"] for txq in counters.ports["vm0"].txqs),
+                "each queue of the next guest gets packets from the CPU",
+            )
             figures = end(run)
             reports = [following.report(), other.report()]
     assert txq_sum(figures, "vm0", "wedges") == 1
     assert txq_sum(figures, "vm0", "given_up") > 0
-    for txq in figures["ports"]["vm0"]["txqs"]:
-        assert txq["bytes_by_engine"]["cpu"] > 0  # of the next guest
     assert len(figures["faults"]) == 1
     assert [report["received"] > 0 for report in reports] == [True, True]
 
@@ -104,8 +109,7 @@ def test_the_waits_of_one_turn_add_up_to_no_more(folder: Path, devices: int) -> 
         Guest(folder, folder / "vm0.sock", "--queues", "4", role="sink") as leaving,
         Guest(folder, folder / "vm1.sock", role="sink", name="other"),
     ):
-        run.wait_for_text("traffic flows")
-        time.sleep(2)
+        wait_for_hang(run, *dma)
         leaving.report()
         figures = end(run)
     assert len(figures["faults"]) == devices
@@ -123,10 +127,11 @@ def test_a_guest_whose_memory_changes_while_the_device_hangs(folder: Path) -> No
         wait_until((folder / "vm0.sock").exists, "the socket")
         with Frontend(folder / "vm0.sock", pairs=2) as guest:
             guest.start()
-            run.wait_for_text("traffic flows")
-            time.sleep(1)
+            wait_for_hang(run, "copier")
             guest.set_memory()
-            time.sleep(2)
+            run.wait_for_counters(
+                lambda counters: any(txq.wedges for txq in counters.ports["vm0"].txqs), "the queue is given up"
+            )
             figures = end(run)
         assert other.report()["received"] > 0
     assert txq_sum(figures, "vm0", "wedges") == 1
@@ -151,7 +156,7 @@ def test_a_device_that_works_survives_guests_that_leave(folder: Path) -> None:
         for number in range(3):
             with Guest(folder, folder / "vm0.sock", *both, role="sink", name=f"next{number}") as guest:
                 guest.wait_ready()
-                time.sleep(0.3)
+                run.wait_for_packets("vm0")
                 guest.report()
         figures = end(run)
     assert figures["faults"] == []
@@ -164,13 +169,11 @@ def test_guests_killed_while_the_device_hangs(folder: Path) -> None:
         Guest(folder, folder / "vm1.sock", role="sink", name="other") as other,
         Guest(folder, folder / "vm0.sock", role="sink") as first,
     ):
-        run.wait_for_text("traffic flows")
-        time.sleep(1)
+        wait_for_hang(run, "copier")
         first.finish(SIGKILL)
         for number in range(3):
             with Guest(folder, folder / "vm0.sock", role="sink", name=f"next{number}") as guest:
                 guest.wait_ready()
-                time.sleep(0.2)
                 guest.finish(SIGKILL)
         figures = end(run)
         assert other.report()["received"] > 0
@@ -184,14 +187,11 @@ def test_other_rules_while_the_device_hangs(folder: Path) -> None:
         Guest(folder, folder / "vm0.sock", role="sink"),
         Guest(folder, folder / "vm1.sock", role="sink", name="other"),
     ):
-        run.wait_for_text("traffic flows")
-        time.sleep(1)
+        wait_for_hang(run, "copier")
         for policy in ("per_queue", "fifo"):
             rules = {"attempt_limit": 2**31, "max_stall_us": MAX_STALL_US, "policy": policy}
-            before = time.monotonic()
             run.tell(json.dumps(rules))
-            run.wait_for_text("goes on")
-            assert time.monotonic() - before < 5
+            run.wait_for_text(f"goes on with {policy}")
         figures = end(run)
     assert txq_sum(figures, "vm0", "given_up") > 0
     assert figures["pmds"][0]["work_dropped"] > 0
@@ -205,19 +205,17 @@ def test_a_spare_device_takes_over(folder: Path) -> None:
         Guest(folder, folder / "vm1.sock", role="sink", name="other"),
     ):
         with Guest(folder, folder / "vm0.sock", role="sink") as guest:
-            run.wait_for_text("traffic flows")
-            time.sleep(1 + 2 * WEDGE_TIMEOUT_MS / 1000)
+            run.wait_for_counters(lambda counters: counters.dma["copier"].out_of_use, "the device is out of use")
             guest.report()
         with Guest(folder, folder / "vm0.sock", role="sink", name="next") as guest:
             guest.wait_ready()
-            time.sleep(1)
+            run.wait_for_counters(lambda counters: counters.dma["spare"].completed > 0, "the spare device copies")
             figures = end(run)
             assert guest.report()["received"] > 0
     txq = figures["ports"]["vm0"]["txqs"][0]
     assert figures["ports"]["vm0"]["copy"] == "dma"
     assert txq["bytes_by_engine"]["cpu"] == 0
     assert figures["dma"]["copier"]["out_of_use"]
-    assert figures["dma"]["spare"]["completed"] > 0
     assert len(figures["faults"]) == 1
 
 
@@ -232,9 +230,7 @@ def test_the_end_of_a_run_whose_device_hangs(folder: Path) -> None:
         Guest(folder, folder / "vm0.sock", "--queues", "4", role="sink"),
     ):
         run.wait_for_text("s  in")
-        before = time.monotonic()
         assert run.finish(SIGINT) == 1
-        assert time.monotonic() - before < 15
     assert "error: dma copier: dma_skeleton0 did not finish a copy in time" in run.stderr
     figures = json.loads(run.json_path.read_text())
     assert len(figures["faults"]) == 1
@@ -268,17 +264,17 @@ def test_two_ports_on_a_device_that_hangs(folder: Path) -> None:
 
 
 def test_a_process_that_was_stopped_for_a_while_takes_no_device_for_hung(folder: Path) -> None:
-    tables = topology(folder / "vm0.sock", port__src__rate_pps=20_000, port__vm0__wedge_timeout_ms=200)
+    tables = topology(folder / "vm0.sock", port__src__rate_pps=20_000, port__vm0__wedge_timeout_ms=STOPPED_MS - 1000)
     with (
-        Run(folder, tables, "--duration", "4", "--wait-guest", "60", "--interval", "0.2") as run,
+        Run(folder, tables, "--wait-guest", "60") as run,
         Guest(folder, folder / "vm0.sock", *LONG_RING) as guest,
     ):
-        run.wait_for_text("s  in")
-        for _ in range(3):
-            run.signal(SIGSTOP)
-            time.sleep(0.5)
-            run.signal(SIGCONT)
-            time.sleep(0.2)
+        run.wait_for_packets("vm0")
+        run.signal(SIGSTOP)
+        time.sleep(STOPPED_MS / 1000)
+        run.signal(SIGCONT)
+        run.wait_for_packets("vm0")
+        run.signal(SIGINT)
         figures = run.result()
         assert_intact(guest.report())
     assert txq_sum(figures, "vm0", "wedges") == 0

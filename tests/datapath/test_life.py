@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from delivery import LONG_RING
-from processes import HUGEPAGES, SHARED_CORE, Guest, Process, Run, assert_intact, topology, txq_sum, wait_until
+from processes import EITHER_COPY, HUGEPAGES, SHARED_CORE, Guest, Process, Run, assert_intact, topology, txq_sum
 
 GROWTH_MB = 1.0  # over the second half
 STEADY_PPS = 2_000
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 def tables(folder: Path, **coming: Any) -> dict[str, Any]:
@@ -49,27 +49,11 @@ class Life:
         [line] = [line for line in status.splitlines() if line.startswith("RssAnon:")]
         self.resident_mb.append(int(line.split()[1]) / 1024)
 
-    def wait_until_flowing(self) -> None:
-        """Packets go out beyond those of the steady guest."""
-        lines = len(self.run.stderr.splitlines())
-
-        def flowing() -> bool:
-            rates = [
-                line.split(" out ")[1].split()[:2]
-                for line in self.run.stderr.splitlines()[lines + 1 :]
-                if " out " in line
-            ]
-            return any(
-                unit != "pps" and float(rate) * {"kpps": 1e3}.get(unit, 1e6) > 2 * STEADY_PPS for rate, unit in rates
-            )
-
-        wait_until(flowing, "packets flow")
-
 
 @contextmanager
 def life(folder: Path, **coming: Any) -> Iterator[Life]:
     """All the while a paced stream goes to a guest of its own, which must get it whole; then the books must balance."""
-    with Run(folder, tables(folder, **coming), "--interval", "0.1") as run:
+    with Run(folder, tables(folder, **coming)) as run:
         run.wait_until_listening(folder / "vm1.sock")
         with Guest(folder, folder / "vm1.sock", *LONG_RING, name="steady") as steady:
             steady.wait_ready()
@@ -88,17 +72,19 @@ def life(folder: Path, **coming: Any) -> Iterator[Life]:
 
 def times(short: int, long: int) -> Callable[..., Any]:
     """So many in every test run, and so many in the long form."""
-    return pytest.mark.parametrize("count", [short, pytest.param(long, marks=pytest.mark.soak)])
+    return pytest.mark.parametrize(
+        "count", [short, pytest.param(long, marks=[pytest.mark.soak, pytest.mark.timeout(2400)])]
+    )
 
 
 @times(3, 200)
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@EITHER_COPY
 def test_guests_killed_in_full_flight(folder: Path, copy: str, count: int) -> None:
     with life(folder, copy=copy) as alive:
         for number in range(count):
             with Guest(folder, folder / "vm0.sock", role="sink", name=f"guest{number}") as guest:
                 guest.wait_ready()
-                alive.wait_until_flowing()
+                alive.run.wait_for_packets("vm0")
                 guest.finish(signal.SIGKILL)
             alive.note_memory()
 
@@ -109,13 +95,13 @@ def test_reconnects_in_client_mode(folder: Path, count: int) -> None:
         for number in range(count):
             with Guest(folder, folder / "vm0.sock", "--server", role="sink", name=f"guest{number}") as guest:
                 guest.wait_ready()
-                alive.wait_until_flowing()
+                alive.run.wait_for_packets("vm0")
                 assert guest.finish(signal.SIGKILL if number % 2 else signal.SIGINT) in (0, -signal.SIGKILL)
             alive.note_memory()
 
 
 @times(3, 50)
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@EITHER_COPY
 def test_a_driver_that_is_unbound_and_bound(folder: Path, copy: str, count: int) -> None:
     script = Path(__file__).with_name("rebinding_guest.py")
     command = ["taskset", "-c", str(SHARED_CORE), sys.executable, str(script), str(folder / "vm0.sock"), str(count)]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from processes import Guest, Process, topology
 
+pytestmark = pytest.mark.timeout(120)
+
 SCRIPT = """
 import json, re, sys
 from pathlib import Path
@@ -28,6 +30,7 @@ ALLOWED_GROWTH_KB = 512
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("copy", ["dma", "cpu"])
 def test_resident_memory_does_not_grow_with_packets(folder: Path, copy: str) -> None:
     socket = folder / "vm0.sock"

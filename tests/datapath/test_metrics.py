@@ -12,7 +12,6 @@ from typing import Any
 from processes import Guest, Run, topology, txq_sum, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
-import pydpdk_defer.attach
 import pydpdk_defer.endpoints
 from pydpdk_defer.attach import attach
 
@@ -84,8 +83,8 @@ def test_dpdks_exporter_can_load_the_endpoint(folder: Path) -> None:
     spec.loader.exec_module(endpoint)
     with Run(folder, topology(folder / "vm0.sock"), "--quiet") as run:
         run.wait_until_listening(folder / "vm0.sock")
-        wait_until(lambda: bool(pydpdk_defer.attach.find()), "it answers")
-        with attach() as datapath:
+        run.wait_for_counters(lambda _: True, "it answers")
+        with attach(run.file_prefix()) as datapath:
             sock = _ExportersSocket(datapath.folder / "dpdk_telemetry.v2")
             found = endpoint.metrics(sock)
             sock.close()

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from delivery import LONG_RING
-from processes import PMD_CORE, SHARED_CORE, Guest, Run, assert_intact, dropped, topology, txq_sum
+from processes import EITHER_COPY, PMD_CORE, SHARED_CORE, Guest, Run, assert_intact, dropped, topology, txq_sum
 from ring_guest import RingGuest
 from vhost_frontend import RING_SIZE, Request
 
 PAIRS = 4
 CLOSED = "closed the connection|reset by peer|Broken pipe"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 def tables(folder: Path, threads: int, **changes: Any) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def tables(folder: Path, threads: int, **changes: Any) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
-@pytest.mark.parametrize("queues", [1, 3])
+@EITHER_COPY
+@pytest.mark.parametrize("queues", [pytest.param(1, marks=pytest.mark.full), 3])
 def test_a_guest_that_uses_fewer_queues_gets_every_frame(folder: Path, queues: int, copy: str) -> None:
     frames = 8_000
     with (
@@ -70,8 +70,15 @@ def frames_of_a_while(guest: RingGuest) -> list[list[bytes]]:
     return by_pair
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@pytest.mark.parametrize(
+    ("copy", "threads"),
+    [
+        ("dma", 2),
+        ("cpu", 1),
+        pytest.param("dma", 1, marks=pytest.mark.full),
+        pytest.param("cpu", 2, marks=pytest.mark.full),
+    ],
+)
 def test_queues_go_off_and_on_while_packets_pass(folder: Path, copy: str, threads: int) -> None:
     socket = folder / "vm0.sock"
     with Run(folder, tables(folder, threads, port__vm0__copy=copy), "--wait-guest", "60") as run:
@@ -101,7 +108,7 @@ def test_queues_go_off_and_on_while_packets_pass(folder: Path, copy: str, thread
     assert figures["ports"]["vm0"]["guest_connects"] == 1
 
 
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@EITHER_COPY
 def test_memory_is_added_while_packets_pass(folder: Path, copy: str) -> None:
     socket = folder / "vm0.sock"
     with Run(folder, tables(folder, 1, port__vm0__copy=copy), "--wait-guest", "60") as run:
@@ -109,7 +116,7 @@ def test_memory_is_added_while_packets_pass(folder: Path, copy: str) -> None:
         with RingGuest(socket, pairs=PAIRS) as guest:
             guest.start()
             seen: dict[int, list[int]] = {pair: [] for pair in range(PAIRS)}
-            for _ in range(20):
+            for _ in range(10):
                 guest.add_memory()
                 for pair, frames in enumerate(frames_of_a_while(guest)):
                     for stream, numbers in streams(frames).items():
@@ -122,21 +129,20 @@ def test_memory_is_added_while_packets_pass(folder: Path, copy: str) -> None:
     for pair, numbers in seen.items():
         txq = figures["ports"]["vm0"]["txqs"][pair]
         assert numbers == sorted(set(numbers))
-        assert len(numbers) == txq["completed"] + txq["late_completions"] > 500
+        assert len(numbers) == txq["completed"] + txq["late_completions"] > 0
     assert figures["ports"]["vm0"]["guest_connects"] == 1
 
 
 def test_two_guests_fight_for_a_socket(folder: Path) -> None:
     """The first is served all the while; who comes meanwhile is turned away. When it has left another may come."""
     socket = folder / "vm0.sock"
-    with Run(folder, topology(socket, port__src__rate_pps=10_000), "--wait-guest", "60") as run:
+    with Run(folder, topology(socket, port__src__rate_pps=2_000), "--wait-guest", "60") as run:
         run.wait_until_listening(socket)
         with Guest(folder, socket, *LONG_RING) as first:
             first.wait_ready()
             for _ in range(10):
                 with RingGuest(socket) as second, pytest.raises((AssertionError, OSError), match=CLOSED):
                     second.start()
-                time.sleep(0.1)
             report = first.report()
         with RingGuest(socket) as third:
             third.start()
@@ -166,7 +172,7 @@ def test_a_guest_has_more_queues_than_its_port(folder: Path) -> None:
             run.result()
 
 
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@EITHER_COPY
 def test_sixteen_queue_pairs_both_ways(folder: Path, copy: str) -> None:
     socket, pairs = folder / "vm0.sock", 16
     tables = topology(
@@ -189,7 +195,7 @@ def test_sixteen_queue_pairs_both_ways(folder: Path, copy: str) -> None:
     assert [rxq["packets"] for rxq in figures["ports"]["vm0"]["rxqs"]] == [sent] * pairs
 
 
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@EITHER_COPY
 def test_indirect_descriptors_both_ways(folder: Path, copy: str) -> None:
     """Each buffer is a table of two pieces; the port gives back what the guest sent."""
     socket = folder / "vm0.sock"
@@ -242,8 +248,14 @@ def test_a_guest_that_does_not_read_its_call_keeps_nobody_waiting(folder: Path) 
             os.close(writer)
 
 
-@pytest.mark.parametrize("retries", [0, 8, 32])
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@pytest.mark.parametrize(
+    ("copy", "retries"),
+    [
+        ("dma", 8),
+        ("cpu", 0),
+        *(pytest.param(*cell, marks=pytest.mark.full) for cell in (("dma", 0), ("dma", 32), ("cpu", 8), ("cpu", 32))),
+    ],
+)
 def test_the_rest_of_a_batch_is_tried_again_only_while_there_is_progress(folder: Path, copy: str, retries: int) -> None:
     """A guest that gives no buffer back: after the batch that fills its ring there is no progress any more."""
     socket = folder / "vm0.sock"

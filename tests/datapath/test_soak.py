@@ -3,6 +3,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from delivery import deliver
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 @pytest.mark.parametrize("copy", ["dma", "cpu"])
 def test_a_million_over_two_queue_pairs(folder: Path, copy: str) -> None:
     queues = [f"{port}:{qid}" for port in ("src", "vm0") for qid in (0, 1)]
-    two = {"port__src__queues": 2, "port__vm0__queues": 2, "pmd": [{"core": 1, "rxqs": queues}]}
+    two: dict[str, Any] = {"port__src__queues": 2, "port__vm0__queues": 2, "pmd": [{"core": 1, "rxqs": queues}]}
     deliver(folder, MILLION, ["--queues", "2"], port__vm0__copy=copy, **two)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from delivery import LONG_RING
 from processes import (
+    EITHER_COPY,
     HUGEPAGES,
     PMD_CORE,
     SHARED_CORE,
@@ -22,10 +23,10 @@ from processes import (
 )
 
 FRAMES = 20_000
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@EITHER_COPY
 def test_two_threads_send_to_one_txq_through_its_owner(folder: Path, copy: str) -> None:
     tables = topology(
         folder / "vm0.sock",
@@ -61,12 +62,12 @@ def two_ways(**pmd: Any) -> dict[str, Any]:
 
 
 def test_a_thread_with_little_to_do_sleeps(folder: Path) -> None:
-    with Run(folder, two_ways(sleep_max_us=500), "--packets", "10000") as run:
+    with Run(folder, two_ways(sleep_max_us=500), "--packets", "20000") as run:
         figures = run.result()
     [pmd] = figures["pmds"]
-    assert txq_sum(figures, "out", "completed") == 10_000
+    assert txq_sum(figures, "out", "completed") == 20_000
     assert pmd["sleep_iterations"] > 100
-    assert pmd["sleep_cycles"] > pmd["busy_cycles"] + pmd["idle_cycles"]
+    assert pmd["sleep_cycles"] > (pmd["busy_cycles"] + pmd["idle_cycles"]) / 4  # preempted turns count as busy
 
 
 def test_a_thread_with_much_to_do_does_not_sleep(folder: Path) -> None:
@@ -90,7 +91,9 @@ def test_a_thread_does_not_sleep_with_work_in_flight(folder: Path) -> None:
         figures = run.result()
     [pmd] = figures["pmds"]
     assert pmd["work_deferred"] == 2
-    assert pmd["idle_cycles"] > pmd["sleep_cycles"] / 20  # 100 ms of polling for it between the two, at the least
+    # Between the two packets are 100 ms, all of them with the first one in flight.
+    cycles = pmd["idle_cycles"] + pmd["busy_cycles"] + pmd["sleep_cycles"]
+    assert (cycles - pmd["sleep_cycles"]) / cycles * figures["seconds"] > 0.05
 
 
 def test_packets_wait_for_others_to_fill_a_batch(folder: Path) -> None:

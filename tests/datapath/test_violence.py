@@ -8,33 +8,25 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import Guest, Process, Run, topology, txq_sum, wait_until
+from processes import EITHER_COPY, Guest, Process, Run, topology, txq_sum
 
 from pydpdk_defer.host import runtime_dir
 
-
-def _in_full_flight(run: Run) -> bool:
-    """Has the datapath said in its live figures that packets went out?"""
-    lines = [line for line in run.stderr.splitlines() if " out " in line]
-    return len(lines) >= 2 and " 0 pps  in flight" not in lines[-1]
+pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@EITHER_COPY
 def test_a_killed_guest_costs_no_mbuf_and_another_may_come(folder: Path, copy: str) -> None:
     socket = folder / "vm0.sock"
     tables = topology(socket, port__src__rate_pps=0, port__vm0__copy=copy)
-    with Run(folder, tables, "--interval", "0.2", "--wait-guest", "60") as run:
+    with Run(folder, tables, "--wait-guest", "60") as run:
         with Guest(folder, socket, role="sink", name="first") as first:
-            wait_until(lambda: _in_full_flight(run), "packets flow to the first guest")
+            run.wait_for_packets("vm0")
             first.signal(signal.SIGKILL)
             first.finish()
         with Guest(folder, socket, name="second") as second:
             second.wait_ready()
-            lines = len(run.stderr.splitlines())
-            wait_until(
-                lambda: len(run.stderr.splitlines()) > lines + 5 and _in_full_flight(run),
-                "the second gets packets",
-            )
+            run.wait_for_packets("vm0")
             run.signal(signal.SIGINT)
             figures = run.result()
             report = second.report()  # what the overload loses, if it does, verify says
@@ -44,15 +36,15 @@ def test_a_killed_guest_costs_no_mbuf_and_another_may_come(folder: Path, copy: s
         assert report[trouble] == 0, report
 
 
-@pytest.mark.parametrize("copy", ["dma", "cpu"])
+@EITHER_COPY
 def test_the_datapath_ends_well_after_its_guest_was_killed(folder: Path, copy: str) -> None:
     socket = folder / "vm0.sock"
     tables = topology(socket, port__src__rate_pps=0, port__vm0__copy=copy)
     with (
-        Run(folder, tables, "--interval", "0.2", "--wait-guest", "60") as run,
+        Run(folder, tables, "--wait-guest", "60") as run,
         Guest(folder, socket, role="sink") as guest,
     ):
-        wait_until(lambda: _in_full_flight(run), "packets flow")
+        run.wait_for_packets("vm0")
         guest.signal(signal.SIGKILL)
         guest.finish()
         run.signal(signal.SIGINT)
@@ -66,10 +58,10 @@ def test_a_signal_in_full_flight_is_a_clean_end_with_figures(folder: Path, numbe
     socket = folder / "vm0.sock"
     tables = topology(socket, port__src__rate_pps=0)
     with (
-        Run(folder, tables, "--interval", "0.2", "--wait-guest", "60") as run,
+        Run(folder, tables, "--wait-guest", "60") as run,
         Guest(folder, socket, role="sink") as guest,
     ):
-        wait_until(lambda: _in_full_flight(run), "packets flow")
+        run.wait_for_packets("vm0")
         run.signal(number)
         run.signal(number)  # an impatient second one changes nothing
         figures = run.result()
@@ -86,6 +78,7 @@ def test_a_signal_while_waiting_for_a_guest_ends_the_run(folder: Path) -> None:
         run.result()
 
 
+@pytest.mark.rights
 def test_the_socket_of_a_killed_datapath_is_no_obstacle(folder: Path) -> None:
     socket = folder / "vm0.sock"
     prefix = f"killed_{os.getpid()}"

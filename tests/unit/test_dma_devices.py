@@ -11,6 +11,8 @@ from trees.host import ALL_PMDS, CNXK, IDXD, IOAT, SKELETON, Host, plugins
 from pydpdk_defer.host.dma_devices import DmaDevice, Survey, survey
 from pydpdk_defer.host.pmds import Plugin, Plugins
 
+pytestmark = pytest.mark.rights
+
 DSA = "0000:6a:01.0"
 CBDMA = "0000:00:04.0"
 NO_PMD = "no PMD of this DPDK serves it"

@@ -9,6 +9,8 @@ import pytest
 
 from pydpdk_defer.cli._arguments import json_target
 
+pytestmark = pytest.mark.rights
+
 
 def test_stdout_and_special_files_are_taken_as_they_are(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"

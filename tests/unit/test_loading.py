@@ -18,6 +18,8 @@ import pytest
 from pydpdk_defer import _loading
 from pydpdk_defer.errors import EalError
 
+pytestmark = pytest.mark.rights
+
 EXTENSION = Path(_loading.native.__file__ or "")
 IMPORT = ("-c", "import pydpdk_defer")
 COMMAND = ("-m", "pydpdk_defer", "--version")

@@ -14,6 +14,8 @@ import pytest
 
 from pydpdk_defer.host.pmds import Driver, PciId, Plugin, Plugins, find_plugins, loaded_eal, plugin_folder
 
+pytestmark = pytest.mark.rights
+
 PMDINFO = shutil.which("dpdk-pmdinfo.py")
 
 

@@ -47,14 +47,14 @@ print(json.dumps({**final.to_dict(), "faults": final.faults(stopped=True)}))
 NEW_RULES = f"""{HEAD}
 RULES = [
     dict(policy="per_queue"), dict(policy="per_queue", paced=True), dict(paced=True, iteration_delay=3),
-    dict(deadline_us=10_000_000), dict(ring_size=2), dict(ring_size=4, policy="per_queue"), dict(),
+    dict(deadline_us=1_000_000), dict(ring_size=2), dict(ring_size=4, policy="per_queue"), dict(),
 ]
 with pd.Datapath(topology) as dp:
     dp.wait_for_guest("vm0", 60)
     dp.start_traffic()
     for _ in range(6):
         for rules in RULES:
-            dp.set_deferral(pd.DeferralOptions(attempt_limit=2**31, max_stall_us=10**7, **rules))
+            dp.set_deferral(pd.DeferralOptions(attempt_limit=2**31, max_stall_us=10**6, **rules))
             time.sleep(0.02)
     dp.stop_traffic()
     dp.run(seconds=0)
@@ -69,9 +69,10 @@ def test_other_rules_while_packets_pass_lose_none(folder: Path) -> None:
         [report] = reports_after(run, guest)
     figures = final_figures(run)
     assert_books_balance(figures)
-    assert figures["pmds"][0]["work_deferred"] == figures["pmds"][0]["work_done"] > 100
-    assert figures["ports"]["vm0"]["txqs"][0]["given_up"] == 0
-    assert report["received"] == txq_sum(figures, "vm0", "completed")
+    [pmd], [txq] = figures["pmds"], figures["ports"]["vm0"]["txqs"]
+    assert pmd["work_deferred"] == pmd["work_done"] + pmd["work_dropped"] > 100
+    assert txq["given_up"] == txq["late_completions"]  # after a second without the CPU for the copying thread
+    assert report["received"] == txq["completed"] + txq["late_completions"]
     assert report["lost"] <= dropped(figures, "vm0")
     assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0]
 
@@ -120,7 +121,7 @@ def test_no_item_outlives_its_port(folder: Path, policy: str) -> None:
         "port": {"src0": source, "src1": source, "vm0": first["port"]["vm0"], "vm1": second},
         "pmd": [{**first["pmd"][0], "rxqs": ["src0:0", "src1:0"]}],
         "forward": {"wires": [["src0", "vm0"], ["src1", "vm1"]]},
-        "deferral": {"attempt_limit": 2**31, "policy": policy, "max_stall_us": 10**7},
+        "deferral": {"attempt_limit": 2**31, "policy": policy, "max_stall_us": 10**6},
     }
     with (
         script(folder, PORT_LEAVES, tables) as run,
@@ -131,8 +132,9 @@ def test_no_item_outlives_its_port(folder: Path, policy: str) -> None:
     figures = final_figures(run)
     assert_books_balance(figures)
     for port, report in zip(("vm0", "vm1"), reports, strict=True):
-        assert report["received"] == txq_sum(figures, port, "completed") > 0
-        assert txq_sum(figures, port, "given_up") == 0
+        late = txq_sum(figures, port, "late_completions")
+        assert txq_sum(figures, port, "given_up") == late
+        assert report["received"] == txq_sum(figures, port, "completed") + late > 0
         assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0]
 
 
@@ -166,7 +168,7 @@ def test_what_is_given_up_stays_in_quarantine_until_the_engine_hands_it_back(fol
         folder / "vm0.sock",
         port__src__rate_pps=20_000,
         dma__copier__model=STALL,
-        deferral={"attempt_limit": 50, "max_stall_us": 10**7},
+        deferral={"attempt_limit": 50, "max_stall_us": 10**6},
     )
     with script(folder, FORCED, tables) as run, Guest(folder, folder / "vm0.sock", *LONG_RING) as guest:
         [report] = reports_after(run, guest)
@@ -187,7 +189,7 @@ from machine import Machine
 with pd.Datapath(topology) as dp:
     machine = Machine(topology.pmd[0].core)
     dp.wait_for_guest("vm0", 60)
-    dp.run(seconds=40, until=lambda: dp.snapshot().pmds[0].work_ring_full > 10)
+    dp.run(seconds=40, until=lambda: dp.snapshot().pmds[0].work_ring_full > 3)
     taken_us = machine.taken_us()
 final = dp.snapshot()
 print(json.dumps({{**final.to_dict(), "taken_us": taken_us}}))
@@ -200,7 +202,7 @@ def test_a_hung_device_keeps_a_thread_only_as_long_as_it_may(folder: Path) -> No
         folder / "vm0.sock",
         port__src__rate_pps=20_000,
         dma__copier__model={"hang_at_copy": 2000},
-        port__vm0__wedge_timeout_ms=60_000,
+        port__vm0__wedge_timeout_ms=3_000,
         deferral={"attempt_limit": 2**32 - 1, "max_stall_us": bound_us, "ring_size": 8},
     )
     with (
@@ -234,7 +236,7 @@ def stalled_and_other(folder: Path, policy: str) -> dict[str, Any]:
         "port": {"src0": source, "src1": source, **ports},
         "pmd": [{**first["pmd"][0], "rxqs": ["src0:0", "src1:0"]}],
         "forward": {"wires": [["src0", "vm0"], ["src1", "vm1"]]},
-        "deferral": {"attempt_limit": 2**31, "policy": policy, "max_stall_us": 10**7},
+        "deferral": {"attempt_limit": 2**31, "policy": policy, "max_stall_us": 10**6},
     }
 
 

@@ -143,6 +143,7 @@ def test_two_guests_fight_for_a_socket(folder: Path) -> None:
             for _ in range(10):
                 with RingGuest(socket) as second, pytest.raises((AssertionError, OSError), match=CLOSED):
                     second.start()
+                run.wait_for_packets("vm0", 50)
             report = first.report()
         with RingGuest(socket) as third:
             third.start()

@@ -17,7 +17,7 @@ MIX_MEAN_BYTES = sum(size * weight for size, weight in MIX) / sum(weight for _, 
 RATE_PPS = 20_000
 SLOW_PPS_OF_RING = 0.6  # descriptors a second for each of the ring: a frame of MIX takes 1.3 of them
 SLOW_SECONDS = 6
-LONG_RING = ("--virtio", "queue_size=4096", "--memory-mb", "128")
+LONG_RING = ("--virtio", "queue_size=4096", "--memory-mb", "192")
 
 
 def deliver(

@@ -368,6 +368,8 @@ def test_the_report_is_one_file_that_needs_no_network(tmp_path: Path, capsys: py
     assert f"report: {tmp_path / 'report.html'}" in capsys.readouterr().out
 
 
+@pytest.mark.full
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium to look at the report with")
 def test_a_browser_draws_the_report(tmp_path: Path) -> None:
     evaluated(tmp_path)

@@ -134,7 +134,10 @@ def test_equal_engines_are_no_difference_at_95_of_100_points() -> None:
     assert equal / winners >= 0.95
 
 
-@pytest.mark.parametrize(("rounds", "forks", "noise", "fork_noise"), [(10, 1, 0.05, 0.0), (2, 5, 0.03, 0.05)])
+@pytest.mark.parametrize(
+    ("rounds", "forks", "noise", "fork_noise"),
+    [(10, 1, 0.05, 0.0), pytest.param(2, 5, 0.03, 0.05, marks=pytest.mark.full)],
+)
 def test_two_evaluations_of_the_same_agree(rounds: int, forks: int, noise: float, fork_noise: float) -> None:
     agreed = 0
     for pair in range(20):

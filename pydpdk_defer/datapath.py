@@ -28,7 +28,7 @@ _SETTLE_SECONDS = 5.0
 _STANDSTILL_SECONDS = 0.5
 _TICK_SECONDS = 0.02
 _SETTLE_TICK_SECONDS = 0.004
-_ALL_QUEUES_GRACE_SECONDS = 0.5
+_NEXT_QUEUE_GRACE_SECONDS = 0.5
 # A guest's driver may throw away what arrives while it starts (DPDK's virtio does); nobody tells when it has started.
 _DRIVER_START_SECONDS = 0.3
 
@@ -158,8 +158,8 @@ class Datapath(Frames):
     def wait_for_guest(self, port: str, timeout: float = 10.0, until: Callable[[], bool] | None = None) -> None:
         """Wait until a guest is ready on a vhost port, `timeout` seconds at most; then `VhostError` (ETIMEDOUT).
 
-        Ready means its first queue pair; the others get half a second to follow, and the guest's driver 0.3 s to
-        start. Returns early when `until()` is true, asked many times a second.
+        Ready means its first queue pair; each of the others gets half a second to follow the one before, and the
+        guest's driver 0.3 s to start. Returns early when `until()` is true, asked many times a second.
         """
         vhost = self._vhost(port)
         options = self.topology.port[port]
@@ -177,8 +177,12 @@ class Datapath(Frames):
                     + (" --server" if options.mode == "client" else ""),
                 )
             time.sleep(_TICK_SECONDS)
-        grace = time.monotonic() + _ALL_QUEUES_GRACE_SECONDS
-        while vhost.ready_txqs < options.queues and time.monotonic() < grace:
+        ready, grace = 0, 0.0
+        while (now_ready := vhost.ready_txqs) < options.queues:
+            if now_ready > ready:
+                ready, grace = now_ready, time.monotonic() + _NEXT_QUEUE_GRACE_SECONDS
+            elif time.monotonic() >= grace:
+                break
             time.sleep(_TICK_SECONDS)
         time.sleep(_DRIVER_START_SECONDS)
 

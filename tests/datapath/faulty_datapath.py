@@ -16,20 +16,23 @@ from machine import Machine
 
 import pydpdk_defer as pd
 
+RATE_PPS = 20_000
+
 
 def wedges(snapshot: pd.Snapshot) -> int:
     return sum(txq.wedges for _, _, txq in snapshot.txqs())
 
 
 def run(dp: pd.Datapath, seconds: float) -> None:
-    """Traffic for so long; a queue that is wedged by then gets a new guest and as much time again."""
+    """Frames for this time; a queue that is wedged by then gets a new guest and as many frames again."""
     known = wedges(dp.snapshot())
-    dp.run(seconds=seconds, until=lambda: wedges(dp.snapshot()) > known)
+    frames = int(seconds * RATE_PPS)
+    dp.run(packets=frames, until=lambda: wedges(dp.snapshot()) > known)
     if wedges(dp.snapshot()) > known:
         print("is wedged", flush=True)
         sys.stdin.readline()
         dp.wait_for_guest("vm0", 60)
-        dp.run(seconds=seconds)
+        dp.run(packets=frames)
 
 
 def main(task: dict[str, Any]) -> None:
@@ -50,10 +53,9 @@ def main(task: dict[str, Any]) -> None:
             print(json.dumps((after - before).to_dict() | {"faults": after.faults()}), flush=True)
         print("all ran", flush=True)
         sys.stdin.readline()
-        taken_us = machine.taken_us()
+        report = {"stall_us": dp.snapshot().pmds[0].longest_stall_us, "taken_us": machine.taken_us()}
     final = dp.snapshot()
-    report = {"faults": final.faults(stopped=True), "taken_us": taken_us}
-    print(json.dumps(final.to_dict() | report), flush=True)
+    print(json.dumps(final.to_dict() | report | {"faults": final.faults(stopped=True)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGINT, Signals
 from types import TracebackType
@@ -114,8 +115,14 @@ class Process:
 
     def wait_for_counters(self, condition: Callable[[Snapshot], bool], what: str) -> Snapshot:
         """Attach to the datapath that it is, wait until its counters are so, and return them."""
-        wait_until(lambda: self.file_prefix() is not None, f"{self.command} can be attached to")
-        with attach(self.file_prefix()) as datapath:
+        prefixes: list[str] = []
+
+        def can_be_attached_to() -> bool:
+            prefixes.extend(filter(None, [self.file_prefix()]))
+            return bool(prefixes)
+
+        wait_until(can_be_attached_to, f"{self.command} can be attached to")
+        with attach(prefixes[0]) as datapath:
             counters = datapath.snapshot()
 
             def are_so() -> bool:
@@ -146,12 +153,12 @@ class Process:
     def signal(self, number: Signals) -> None:
         self.popen.send_signal(number)
 
-    def finish(self, number: Signals | None = None) -> int:
+    def finish(self, number: Signals | None = None, seconds: float = LIMIT_SECONDS) -> int:
         """Send a signal if one is given, and wait for the end."""
         if number is not None:
             self.signal(number)
         try:
-            return self.popen.wait(LIMIT_SECONDS)
+            return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"does not end: {self.command}\n{self.stdout}\n{self.stderr}") from None
 
@@ -171,35 +178,36 @@ class Run(Process):
         path = folder / f"{name}.toml"
         path.write_text(self.topology.to_toml())
         self.json_path = folder / f"{name}.json"
-        super().__init__(
-            folder,
-            name,
-            [
-                sys.executable,
-                "-m",
-                "pydpdk_defer",
-                "run",
-                str(path),
-                "--json",
-                str(self.json_path),
-                *arguments,
-            ],
-            environment,
-        )
+        super().__init__(folder, name, self._command(path, *arguments), environment)
+
+    def _command(self, path: Path, *arguments: str) -> list[str]:
+        command = [sys.executable, "-m", "pydpdk_defer", "run", str(path)]
+        return [*command, "--json", str(self.json_path), *arguments]
 
     def wait_until_listening(self, socket: Path) -> None:
         """Wait until the vhost port has made its socket."""
         wait_until(lambda: socket.exists() or self.popen.poll() is not None, f"{socket} is made")
         assert self.popen.poll() is None, self.stderr
 
-    def result(self, status: int = 0) -> dict[str, Any]:
+    def result(self, status: int = 0, seconds: float = LIMIT_SECONDS) -> dict[str, Any]:
         """Wait for the end; the final figures, whose books must balance."""
-        found = self.finish()
+        found = self.finish(seconds=seconds)
         assert found == status, f"exit status {found}\n{self.stdout}\n{self.stderr}"
         figures: dict[str, Any] = json.loads(self.json_path.read_text())
         assert_books_balance(figures)
         assert figures["eal"]["hugepages"] == HUGEPAGES
         return figures
+
+
+class HeldRun(Run):
+    """A datapath whose generators begin when it is given a line, to make `packets` frames each."""
+
+    def __init__(self, folder: Path, topology: Mapping[str, Any], packets: int) -> None:
+        super().__init__(folder, topology, str(packets))
+
+    def _command(self, path: Path, *arguments: str) -> list[str]:
+        script = Path(__file__).with_name("held_datapath.py")
+        return [sys.executable, str(script), str(path), str(self.json_path), *arguments]
 
 
 class Guest(Process):
@@ -223,7 +231,7 @@ class Guest(Process):
                     "guest",
                     str(socket),
                 ),
-                *("--role", role, "--json", str(self.json_path), "--connect-timeout", "60"),
+                *("--role", role, "--json", str(self.json_path), "--connect-timeout", "40"),
                 *("--hugepages", "yes" if HUGEPAGES else "no", *arguments),
             ],
         )
@@ -280,13 +288,24 @@ class Testpmd(Process):
         super().__exit__(kind, error, trace)
         shutil.rmtree(runtime_dir.of_prefix(self._prefix), ignore_errors=True)  # which testpmd leaves
 
-    def received(self) -> int:
-        """Stop forwarding, quit, and read the statistics."""
+    def received(self, count: int) -> int:
+        """Wait for this many packets, stop forwarding, quit, and return how many came in all."""
+
+        def have_come() -> bool:
+            self.tell("show port stats 0")
+            time.sleep(0.2)  # between two questions
+            return self._shown() >= count
+
+        with suppress(WaitedInVainError):  # the caller compares
+            wait_until(have_come, f"{count} packets")
         self.tell("stop")
         self.tell("quit")
         self.finish()
+        return self._shown()
+
+    def _shown(self) -> int:
         totals = [line for line in self.stdout.splitlines() if "RX-packets:" in line]
-        return int(totals[-1].split("RX-packets:")[1].split()[0])
+        return int(totals[-1].split("RX-packets:")[1].split()[0]) if totals else 0
 
 
 def have_testpmd() -> bool:
@@ -303,8 +322,8 @@ def topology(socket: Path, **changes: Any) -> dict[str, Any]:
             "vm0": {"kind": "vhost", "socket": str(socket), "dma": ["copier"]},
         },
         "pmd": [{"core": PMD_CORE, "rxqs": ["src:0", "vm0:0"]}],
-        # The copying thread shares a CPU with the guest, and may be off it for many milliseconds.
-        "deferral": {"attempt_limit": 2**31},
+        # The copying thread shares a CPU with the guest, and may be off it for long.
+        "deferral": {"attempt_limit": 2**31, "max_stall_us": 10**6},
         "forward": {"wires": [["src", "vm0"]]},
     }
     for key, value in changes.items():
@@ -336,6 +355,12 @@ def assert_books_balance(figures: Mapping[str, Any]) -> None:
 def txq_sum(figures: Mapping[str, Any], port: str, field: str) -> int:
     """A counter over all txqs of a port."""
     return sum(txq[field] for txq in figures["ports"][port]["txqs"])
+
+
+def reached(figures: Mapping[str, Any], port: str) -> int:
+    """Packets that a port's guest received: completed, or given up and completed later."""
+    assert txq_sum(figures, port, "given_up") == txq_sum(figures, port, "late_completions")
+    return txq_sum(figures, port, "completed") + txq_sum(figures, port, "late_completions")
 
 
 def dropped(figures: Mapping[str, Any], port: str) -> int:

@@ -29,6 +29,7 @@ class RingGuest(Frontend):
         super().__init__(path, pairs, indirect=indirect)
         self.mac = bytes.fromhex(mac.replace(":", ""))
         self._memory: mmap.mmap | None = None
+        self._added = 0
         self._taken = [0] * (2 * pairs)  # of each used ring
         self._given = [0] * (2 * pairs)  # to each available ring
         self._partial: dict[int, tuple[int, bytes]] = {}
@@ -52,11 +53,15 @@ class RingGuest(Frontend):
         self.settle()
 
     def add_memory(self) -> None:
-        """More memory beside what there is, as when it is plugged in; the last so added is gone."""
+        """More memory beside what there is, as when it is plugged in; the last so added is gone.
+
+        Elsewhere each time: vhost ignores a table of the same regions.
+        """
+        self._added += 1
         fd = os.memfd_create("more")
         os.ftruncate(fd, _MORE_BYTES)
         first = struct.pack("=QQQQ", 0, self.memory_bytes, USER_ADDRESS, 0)
-        place = 1 << 40
+        place = self._added << 40
         more = struct.pack("=QQQQ", place, _MORE_BYTES, USER_ADDRESS + place, 0)
         self.send(Request.SET_MEM_TABLE, struct.pack("=II", 2, 0) + first + more, [self.memory_fd, fd])
         os.close(fd)

@@ -43,7 +43,7 @@ import sys
 import pydpdk_defer as pd
 from pydpdk_defer import _native
 port = {"vm0": {"kind": "vhost", "socket": sys.argv[1]}}
-tables = {"eal": {"memory_mb": 256, "hugepages": False, "file_prefix": "shared"}, "port": port}
+tables = {"eal": {"memory_mb": 256, "hugepages": False, "file_prefix": sys.argv[2]}, "port": port}
 tables.update(pmd=[{"core": 1, "rxqs": ["vm0:0"]}], forward={"wires": [["vm0", "vm0"]]})
 with pd.Datapath(pd.Topology.from_dict(tables)):
     print("up", _native.eal_runtime_dir(), flush=True)
@@ -209,11 +209,12 @@ def test_help_is_there(arguments: list[str]) -> None:
 
 @pytest.mark.rights
 def test_a_prefix_that_another_process_uses_is_left_alone(folder: Path) -> None:
-    with Process(folder, "sleeper", [sys.executable, "-c", SLEEPER, str(folder / "one.sock")]) as sleeper:
+    prefix = f"shared_{os.getpid()}"
+    with Process(folder, "sleeper", [sys.executable, "-c", SLEEPER, str(folder / "one.sock"), prefix]) as sleeper:
         sleeper.wait_for_text("up")
         runtime = Path(sleeper.stdout.split()[1])
-        tables = topology(folder / "vm0.sock", eal__file_prefix="shared")
-        assert_refused(run_tables(folder, tables), 1, "eal.file_prefix", "shared", str(runtime))
+        tables = topology(folder / "vm0.sock", eal__file_prefix=prefix)
+        assert_refused(run_tables(folder, tables), 1, "eal.file_prefix", prefix, str(runtime))
         assert runtime.is_dir()
         sleeper.tell()
         assert sleeper.finish() == 0

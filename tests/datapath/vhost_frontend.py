@@ -11,6 +11,7 @@ import mmap
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -24,6 +25,7 @@ USER_ADDRESS = 0x10_0000_0000  # where the guest says that its memory is
 _PROTOCOL_FEATURES_BIT, _VERSION_1_BIT, _MRG_RXBUF_BIT, _INDIRECT_DESC_BIT = 30, 32, 15, 28
 _VERSION, _REPLY = 1, 4
 _WRITE = 2  # of a descriptor
+_PAGE_BYTES = 4096
 
 
 class Request(IntEnum):
@@ -56,7 +58,17 @@ class Frontend:
         self._fds: list[int] = []
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(30)
-        self.socket.connect(str(path))
+        self._connect(path)
+
+    def _connect(self, path: Path) -> None:
+        """A back-end's socket is there for a moment before it listens."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self.socket.connect(str(path))
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, f"nobody listens on {path}"
+                time.sleep(0.01)
 
     def __enter__(self) -> Self:
         return self
@@ -121,7 +133,11 @@ class Frontend:
             yield
 
     def set_memory(self) -> None:
-        """Fresh memory in the place of what there was, its rings as at the start."""
+        """Fresh memory in the place of what there was, its rings as at the start.
+
+        A page longer each time: vhost ignores a table of the same regions.
+        """
+        self.memory_bytes += _PAGE_BYTES
         fd = self.memory_fd = os.memfd_create("guest")
         self._fds.append(fd)
         os.ftruncate(fd, self.memory_bytes)

@@ -29,10 +29,9 @@ def main(tables: dict[str, Any]) -> None:
                 break
             dp.set_deferral(pd.DeferralOptions(**json.loads(line)))
             print("goes on with", dp.topology.deferral.policy, flush=True)
-        taken_us = machine.taken_us()
+        report = {"stall_us": dp.snapshot().pmds[0].longest_stall_us, "taken_us": machine.taken_us()}
     final = dp.snapshot()
-    report = {"faults": final.faults(stopped=True), "taken_us": taken_us}
-    print(json.dumps(final.to_dict() | report), flush=True)
+    print(json.dumps(final.to_dict() | report | {"faults": final.faults(stopped=True)}), flush=True)
 
 
 if __name__ == "__main__":

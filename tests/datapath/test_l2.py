@@ -133,9 +133,10 @@ def test_what_is_not_known_goes_to_all_others_and_what_moved_is_followed(folder:
 def test_what_has_not_been_seen_for_the_ageing_time_is_forgotten(folder: Path) -> None:
     with switch(folder, 1, AGEING_S) as (run, guests):
         first, second, third, fourth = guests
+        introduce(guests)
         begin = time.monotonic()
         others: list[bytes] = []
-        first.transmit([frame(STRANGER, first.mac, 0)])
+        first.transmit([frame(STRANGER, second.mac, 0)])
         for number in count(1):
             second.transmit([frame(second.mac, STRANGER, number)])
             first.wait_for(1)

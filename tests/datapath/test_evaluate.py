@@ -48,7 +48,7 @@ class Evaluate(Process):
     def __init__(self, folder: Path, *arguments: str, name: str = "evaluate") -> None:
         self.out = folder / "out"
         command = [sys.executable, "-m", "pydpdk_defer", "evaluate", "--out", str(self.out), *arguments]
-        super().__init__(folder, name, command)
+        super().__init__(folder, name, command, {"TMPDIR": str(folder)})  # a killed one leaves a folder there
 
     def finish(self, number: Signals | None = None, seconds: float = 200) -> int:
         """It measures for a quarter of a minute."""

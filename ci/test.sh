@@ -10,25 +10,33 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: ci/test.sh [--full]
+usage: ci/test.sh [--full] [--limit MINUTES]
 
 Without options: checks, unit and native tests, README's quickstart, and each feature of the datapath once.
 
-  --full   every test but the soak tests: all datapath tests with ordinary memory, again with hugepages and as an
-           ordinary user, the extension under AddressSanitizer, 60 s of fuzzing, the report in a browser
-
-A run that takes longer than 30 minutes (--full: 120) is ended, and fails.
+  --full            every test but the soak tests: all datapath tests with ordinary memory, again with hugepages and
+                    as an ordinary user, the extension under AddressSanitizer, 60 s of fuzzing, the report in a browser
+  --limit MINUTES   a run that takes longer is ended, and fails (default 30; --full: 120)
 USAGE
 }
 
-full=false limit_s=1800
-for argument in "$@"; do
-    case $argument in
-        --full) full=true limit_s=7200 ;;
+full=false limit_minutes=''
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --full) full=true ;;
+        --limit)
+            [[ ${2:-} =~ ^[1-9][0-9]{0,3}$ ]] || { echo "error: --limit needs a number of minutes, not '${2:-}'" >&2; exit 2; }
+            limit_minutes=$2
+            shift
+            ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac
+    shift
 done
+if [[ -z $limit_minutes ]]; then
+    if $full; then limit_minutes=120; else limit_minutes=30; fi
+fi
 
 failures=() stage_times=()
 results=$(mktemp -d)
@@ -66,9 +74,9 @@ watchdog() {
     trap - EXIT INT TERM
     local silent pids
     exec {silent}<> <(:)
-    read -r -t "$limit_s" -u "$silent" || true
+    read -r -t "$((limit_minutes * 60))" -u "$silent" || true
     touch "$results/late"
-    say "the limit of $((limit_s / 60)) minutes is over in the stage: $(<"$results/stage")"
+    say "the limit of $limit_minutes minutes is over in the stage: $(<"$results/stage")"
     pids=$(processes_of_this_run | paste -sd, -)
     [[ -z $pids ]] || ps -o pid,etime,args -p "$pids" >&2 || true
     # pytest ends its processes on SIGINT.
@@ -111,7 +119,7 @@ PYTHON
 finish() {
     say "time of each stage, in minutes, of $((SECONDS / 60)):$(printf %02d $((SECONDS % 60))) in all"
     printf '   %s\n' "${stage_times[@]}" >&2
-    if [[ -e $results/late ]]; then failures+=("not done within $((limit_s / 60)) minutes"); fi
+    if [[ -e $results/late ]]; then failures+=("not done within $limit_minutes minutes"); fi
     if [[ ${#failures[@]} -gt 0 ]]; then
         say "failed:"
         printf '     %s\n' "${failures[@]}" >&2

@@ -11,6 +11,7 @@ import pytest
 from trees.host import ALL_PMDS, IDXD, Host, plugins
 
 from pydpdk_defer.cli import main
+from pydpdk_defer.host import runtime_dir
 from pydpdk_defer.host.doctor import Check, Diagnosis, examine
 from pydpdk_defer.host.pmds import Plugin, Plugins
 from pydpdk_defer.topology import Topology
@@ -211,16 +212,17 @@ def test_a_socket_that_another_process_serves(host: Host) -> None:
 
 def test_runtime_folders_that_are_left(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check(looked(host), "runtime folders").status == "OK"
-    for prefix in ("dead", "alive"):
-        folder = host.root / "var/run/dpdk" / prefix
+    dead, alive = (runtime_dir.of_prefix(prefix) for prefix in ("dead", "alive"))
+    for place in (dead, alive):
+        folder = host.root / place.relative_to("/")
         folder.mkdir(parents=True)
         monkeypatch.chdir(folder)  # the whole path may be too long for a socket
         with socket.socket(socket.AF_UNIX) as server:
             server.bind("dpdk_telemetry.v2")
-    host.write("proc/net/unix", "Num\n0: 2 0 10000 5 01 41 /var/run/dpdk/alive/dpdk_telemetry.v2")
+    host.write("proc/net/unix", f"Num\n0: 2 0 10000 5 01 41 {alive}/dpdk_telemetry.v2")
     found = check(looked(host), "runtime folders")
     assert (found.status, found.found) == ("WARN", "1 without a process")
-    assert found.commands == ("sudo rm -r /var/run/dpdk/dead",)
+    assert found.commands == (f"sudo rm -r {dead}",)
 
 
 # ---- for people, for programs, here ----

@@ -47,11 +47,6 @@ class MbufFifo {
         if (count > first) {
             rte_pktmbuf_free_bulk(&slots_[0], count - first);
         }
-        forget_oldest(count);
-    }
-
-    // Somebody else freed them.
-    void forget_oldest(std::uint32_t count) {
         read_ += count;
         if (read_ == write_) {
             read_ = write_ = 0; // an empty list starts over where the cache is warm

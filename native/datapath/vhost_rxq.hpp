@@ -53,7 +53,7 @@ class VhostRxq {
     void housekeep(const RxqLoad& load) {
         stats_ += load;
         mbufs_were_out_ = mbufs_are_out();
-        if (lease_.asked_back()) {
+        if (lease_.must_let_go()) {
             lease_.let_go();
         }
         published_.publish(stats_);

@@ -51,7 +51,7 @@ void VhostTxq::release() {
 }
 
 int VhostTxq::process_async(bool force) {
-    take_handed_back();
+    (void)take_handed_back();
     if (ledger_.unclaimed() == 0) {
         return 0;
     }
@@ -82,28 +82,27 @@ int VhostTxq::process_async(bool force) {
 }
 
 std::uint32_t VhostTxq::poll() {
+    const std::uint32_t drained = take_handed_back();
     const int vid = lease_.vid();
     if (vid < 0 || ledger_.outstanding() == 0 || !hold_.usable()) {
         owner_->now = rte_rdtsc();
-        return 0;
+        return drained;
     }
     rte_mbuf* returned[Async::max_poll];
     const std::uint16_t count = Async::poll(vid, vring(), returned, Async::max_poll, *hold_.channel());
-    if (count > 0) {
-        for (std::uint16_t i = 0; i < count; ++i) {
-            stats_.bytes_dma += returned[i]->pkt_len;
-        }
-        rte_pktmbuf_free_bulk(returned, count); // the oldest of mbufs_: vhost keeps the order
-        mbufs_.forget_oldest(count);
-    }
     owner_->now = rte_rdtsc();
     if (count > 0) {
         take_back(count);
     }
-    return count;
+    return drained + count;
 }
 
+// By count, not by pointer: the event thread may have drained older packets since this thread last looked, and what
+// vhost returned is then younger than the oldest of mbufs_. Both counts together free each packet once, and at any time
+// only packets that vhost has returned.
 void VhostTxq::take_back(std::uint32_t packets) {
+    stats_.bytes_dma += mbufs_.bytes_of_oldest(packets);
+    mbufs_.free_oldest(packets);
     const auto returned = ledger_.take_back(packets, [this](std::uint64_t submitted_at) {
         if (owner_->perf_metrics) {
             in_flight_times_.record(owner_->now - submitted_at);
@@ -116,24 +115,23 @@ void VhostTxq::take_back(std::uint32_t packets) {
 
 // What the event thread drained may include packets of a submit that this thread has yet to write down, or of
 // a poll it has yet to take back; both are counts in submit order, so the rest is taken next time.
-void VhostTxq::take_handed_back() {
+std::uint32_t VhostTxq::take_handed_back() {
     if (handed_back_.load(std::memory_order_relaxed) == 0) [[likely]] {
-        return;
+        return 0;
     }
     const std::uint32_t packets = std::min(handed_back_.load(std::memory_order_acquire), ledger_.outstanding());
     handed_back_.fetch_sub(packets, std::memory_order_relaxed);
-    stats_.bytes_dma += mbufs_.bytes_of_oldest(packets);
-    mbufs_.free_oldest(packets);
     take_back(packets);
+    return packets;
 }
 
 void VhostTxq::housekeep() {
-    take_handed_back();
+    (void)take_handed_back();
     watch_channel();
     if (ledger_.quarantined() > 0 || lease_.asked_back()) {
         (void)poll();
     }
-    if (lease_.asked_back() && lease_.vid() >= 0) {
+    if (lease_.must_let_go()) {
         lost_ = ledger_.outstanding() > 0 && hold_.channel()->use->cannot_be_stopped();
         if (ledger_.outstanding() == 0 || lost_) {
             hold_.let_go();
@@ -146,9 +144,8 @@ void VhostTxq::housekeep() {
 bool VhostTxq::drain(unsigned timeout_ms) {
     own(control_side_);
     const std::uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000 * timeout_ms;
-    take_handed_back();
+    (void)take_handed_back();
     while (ledger_.outstanding() > 0 && hold_.usable() && (poll() > 0 || rte_rdtsc() < deadline)) {
-        take_handed_back();
     }
     while (ledger_.unclaimed() > 0 && ledger_.oldest_done()) {
         ledger_.claim_oldest();

@@ -116,7 +116,8 @@ class VhostTxq {
     // Returns the packets handed back; then the owner's clock is fresh.
     std::uint32_t poll();
     void take_back(std::uint32_t packets);
-    void take_handed_back();
+    // Takes back what the event thread has drained; returns how many packets.
+    std::uint32_t take_handed_back();
     // Why vhost did not take all of a batch.
     [[nodiscard]] Drop dma_refusal(const rte_mbuf& packet) const;
     void own(Owner& owner);

@@ -24,7 +24,7 @@ constexpr std::uint64_t waits_between_engine_changes = 16;
 int VhostTxq::send(Batch& batch, Sent& sent) {
     const bool is_timed = owner_->perf_metrics || asked_mode_.load(std::memory_order_relaxed) == CopyMode::automatic;
     const std::uint64_t start = is_timed ? rte_rdtsc() : owner_->now;
-    take_handed_back();
+    (void)take_handed_back();
     std::uint32_t longest = 0;
     std::uint64_t bytes = check_lengths(batch, longest);
     const std::uint16_t offered = batch.count;
@@ -250,7 +250,7 @@ void VhostTxq::change_engine(Engine wanted, std::uint64_t now) {
     const std::uint64_t left = owner_->max_stall - std::min(owner_->waited, owner_->max_stall);
     const std::uint64_t longest = std::min(left, rte_get_tsc_hz() / 1000 * engine_change_ms);
     while (ledger_.outstanding() > 0) {
-        if (poll() == 0 && (owner_->now - now > longest || !hold_.usable())) {
+        if (poll() == 0 && (owner_->now - now > longest || !hold_.usable() || !lease_.usable())) {
             break;
         }
     }

@@ -35,6 +35,9 @@ class VringLease {
         return state_.load(std::memory_order_relaxed) == State::open && !paused_.load(std::memory_order_relaxed);
     }
     [[nodiscard]] bool asked_back() const { return state_.load(std::memory_order_acquire) == State::closing; }
+    // The device is asked back and not returned yet. The state stays `closing` until the next grant, so the device is
+    // loaded first: a device of a new grant makes its `open` visible, and an old device cannot be granted again.
+    [[nodiscard]] bool must_let_go() const { return vid() >= 0 && asked_back(); }
     void let_go() { vid_.store(-1, std::memory_order_release); }
 
     // ---- ownership itself ----

@@ -170,7 +170,7 @@ int guard_messages(int vid) {
 }
 
 bool current_message_leaves_memory() {
-    return request == set_vring_enable || request == set_vring_kick;
+    return request == set_vring_enable || request == set_vring_kick || request == set_vring_call;
 }
 
 bool last_message_was_refused(int vid) {

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include <unistd.h>
+
 #include <rte_vhost.h>
 
 #include "dpdk/log.hpp"
@@ -15,6 +17,34 @@ namespace datapath {
 
 using dpdk::log::Level;
 using dpdk::log::tell;
+
+namespace {
+
+// Keeps a device from being freed while its counters are read. Entering is ordered before loading the device's number;
+// device_gone() orders its removal before it looks for readers: one of both sees the other.
+class CounterReader {
+  public:
+    explicit CounterReader(std::atomic<int>& readers)
+        : readers_(readers) {
+        readers_.fetch_add(1, std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+    }
+    ~CounterReader() { readers_.fetch_sub(1, std::memory_order_release); }
+    CounterReader(const CounterReader&) = delete;
+    CounterReader& operator=(const CounterReader&) = delete;
+
+  private:
+    std::atomic<int>& readers_;
+};
+
+void wait_for_counter_readers(const std::atomic<int>& readers) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    while (readers.load(std::memory_order_acquire) > 0) {
+        usleep(50);
+    }
+}
+
+} // namespace
 
 VhostPort::VhostPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool)
     : Port(std::move(name))
@@ -109,10 +139,12 @@ std::vector<std::uint16_t> VhostPort::usable_txqs() const {
 }
 
 VhostPort::Counters VhostPort::txq_counters(std::uint16_t qid) const {
+    const CounterReader reader(counter_readers_);
     return dpdk::vring_counters(txqs_.at(qid).vid(), dpdk::guest_rx_vring(qid));
 }
 
 VhostPort::Counters VhostPort::rxq_counters(std::uint16_t qid) const {
+    const CounterReader reader(counter_readers_);
     return dpdk::vring_counters(rxqs_.at(qid).vid(), dpdk::guest_tx_vring(qid));
 }
 
@@ -153,10 +185,12 @@ void VhostPort::device_gone(int vid) {
     for (auto& rxq : rxqs_) {
         rxq.device_gone();
     }
+    wait_for_counter_readers(counter_readers_);
     {
         const std::lock_guard lock(connections_mutex_);
         connections_[vid].vrings_on.clear();
         connections_[vid].vrings_started.clear();
+        connections_[vid].vrings_paused.clear();
     }
     disconnects_.fetch_add(1, std::memory_order_relaxed);
     tell(Level::info, "port " + name() + ": guest gone");
@@ -185,21 +219,37 @@ void VhostPort::connection_closed(int vid, bool refused) {
     }
 }
 
-void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) {
-    if (vring >= 2 * txqs_.size()) {
-        return;
-    }
+void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled, dpdk::MemoryEffect effect) {
+    const bool is_served = vid == vid_;
     {
         const std::lock_guard lock(connections_mutex_);
         Connection& connection = connections_[vid];
+        if (vring >= 2 * txqs_.size()) {
+            if (enabled && effect == dpdk::MemoryEffect::none && !std::exchange(connection.has_too_many_queues, true)) {
+                tell(Level::warning, "port " + name() + ": the guest uses queue pair " + std::to_string(vring / 2) +
+                                         ", but port." + name() + ".queues is " + std::to_string(options_.queues) +
+                                         ": nothing is received from its other queues");
+            }
+            return;
+        }
         connection.vrings_on.resize(2 * txqs_.size());
-        connection.vrings_on[vring] = enabled;
         connection.vrings_started.resize(2 * txqs_.size());
-        connection.vrings_started[vring] = connection.vrings_started[vring] || enabled;
+        connection.vrings_paused.resize(2 * txqs_.size());
+        if (effect == dpdk::MemoryEffect::replaced) {
+            if (!enabled) {
+                connection.vrings_paused[vring] = connection.vrings_on[vring];
+            } else if (!connection.vrings_paused[vring]) {
+                return; // the guest has it off, whatever vhost reports
+            }
+        }
+        connection.vrings_on[vring] = enabled;
+        // A driver that resets the device before it is ready may set the size again.
+        connection.vrings_started[vring] = enabled || (is_served && connection.vrings_started[vring]);
     }
-    if (vid != vid_) {
+    if (!is_served) {
         return;
     }
+    const bool memory_stays = effect == dpdk::MemoryEffect::none;
     const auto qid = static_cast<std::uint16_t>(vring / 2);
     if (vring % 2 == 0) {
         enabled ? txqs_[qid].vring_on(vid) : txqs_[qid].vring_off(vid, txqs_, memory_stays);
@@ -208,9 +258,9 @@ void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled, bool m
     }
 }
 
-void VhostPort::before_vring_on(int vid, std::uint16_t vring) {
+void VhostPort::before_vring_switch(int vid, std::uint16_t vring, bool on) {
     if (vid == vid_ && vring % 2 == 0 && vring / 2 < options_.queues) {
-        txqs_[vring / 2].finish_before_on(vid, txqs_);
+        txqs_[vring / 2].finish_before_switch(vid, txqs_, on);
     }
 }
 

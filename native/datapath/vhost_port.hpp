@@ -97,8 +97,9 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     bool device_ready(int vid) override;
     void device_gone(int vid) override;
     void connection_closed(int vid, bool refused) override;
-    void vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) override;
-    void before_vring_on(int vid, std::uint16_t vring) override;
+    void vring_changed(int vid, std::uint16_t vring, bool enabled, dpdk::MemoryEffect effect) override;
+    void before_vring_switch(int vid, std::uint16_t vring, bool on) override;
+    [[nodiscard]] std::uint16_t queue_pairs() const override { return options_.queues; }
     bool vring_started(int vid, std::uint32_t vring) override;
     bool may_start(int vid) override;
 
@@ -112,12 +113,16 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     std::atomic<std::uint64_t> failures_{0};
     std::atomic<int> numa_node_{-1};
 
-    // Event thread only; and close() while vhost ends the guest's connection in its thread.
-    int vid_ = -1;
+    // Written by the event thread, and by close() while vhost ends the guest's connection in its thread.
+    std::atomic<int> vid_{-1};
+    // Python threads inside txq_counters() or rxq_counters(): vhost frees the device after device_gone().
+    mutable std::atomic<int> counter_readers_{0};
     // Of each device, also of those that are not ready yet or are not served.
     struct Connection {
         std::vector<bool> vrings_on;
         std::vector<bool> vrings_started; // have been on since the guest came
+        std::vector<bool> vrings_paused;  // were on when SET_MEM_TABLE began
+        bool has_too_many_queues = false; // which was logged
         bool was_guest = false;
         bool turned_away = false; // another was there
     };

@@ -76,15 +76,16 @@ class VhostTxq {
     // ---- vhost's event thread ----
     // The guest is ready, and this vring on. No lock held.
     void device_ready(int vid);
-    // The guest leaves: returns when the owner has let go of it, which is within a bounded time. No lock
-    // held.
+    // The guest leaves: returns when the owner has let go of it, however long that takes, since the guest's memory is
+    // unmapped afterwards. Logged after twice drain_limit_ms. No lock held.
     void device_gone(int vid);
     // The locks of all vrings of the guest are held, those of `txqs`, this port's, among them. Where its memory stays,
     // what is in flight may be left to the owner.
     void vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays);
     void vring_on(int vid);
-    // The same locks are held. What is in flight is finished, if that does not keep its owner for too long.
-    void finish_before_on(int vid, std::span<VhostTxq> txqs);
+    // The same locks are held, and the vring is still as it was. What is in flight is finished, unless that keeps its
+    // owner for too long.
+    void finish_before_switch(int vid, std::span<VhostTxq> txqs, bool on);
 
   private:
     class LockedOut;
@@ -134,7 +135,8 @@ class VhostTxq {
     void act_for_missing_owner();
     // The device of the channel did not finish in time.
     void take_out_of_use(const std::string& when);
-    [[nodiscard]] bool drain_some(int vid);
+    // `drained`: how many packets came back.
+    [[nodiscard]] bool drain_some(int vid, std::uint16_t& drained);
     // With the locks held; false: something is left to the owner.
     [[nodiscard]] bool finish_in_flight(int vid, std::span<VhostTxq> txqs, bool memory_stays);
     void publish();

@@ -109,8 +109,7 @@ void VhostTxq::device_gone(int vid) {
         }
     }
     if (attached_) {
-        attached_ = false;
-        (void)Async::detach(vid, vring());
+        attached_ = !Async::detach(vid, vring());
     }
 }
 
@@ -121,10 +120,12 @@ void VhostTxq::vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays) {
     }
 }
 
-void VhostTxq::finish_before_on(int vid, std::span<VhostTxq> txqs) {
+void VhostTxq::finish_before_switch(int vid, std::span<VhostTxq> txqs, bool on) {
     if (attached_ && !finish_in_flight(vid, txqs, true)) {
         tell(Level::warning,
-             title() + " is switched on while copies for it hang: the connection is about to be closed");
+             title() + (on ? " is switched on while copies for it hang: the connection is about to be closed"
+                           : " is switched off while copies for it hang: the guest loses their buffers until it resets "
+                             "the device"));
     }
 }
 
@@ -132,7 +133,7 @@ bool VhostTxq::finish_in_flight(int vid, std::span<VhostTxq> txqs, bool memory_s
     const Deadline in_time(memory_stays ? switch_off_limit_ms : drain_limit_ms);
     const std::uint64_t patience = memory_stays ? 0 : rte_get_tsc_hz() / 1000 * shortest_patience_ms;
     LockedOut locked_out(txqs);
-    for (; drain_some(vid); usleep(wait_step_us)) {
+    for (std::uint16_t drained = 0; drain_some(vid, drained); drained > 0 ? 0 : usleep(wait_step_us)) {
         act_for_missing_owner();
         const bool keeps_thread = locked_out.too_long(patience);
         if (memory_stays && (keeps_thread || in_time.passed())) {
@@ -173,16 +174,17 @@ void VhostTxq::switch_on(int vid, bool (*attach)(int, std::uint16_t)) {
 // The vring's lock keeps the owner out of it; the channel, which other vrings of the owner use meanwhile, is guarded by
 // librte_vhost itself in every release from 22.11 to 26.07. False: nothing is in flight, or the device will write no
 // more of it, or cannot be kept from it.
-bool VhostTxq::drain_some(int vid) {
+bool VhostTxq::drain_some(int vid, std::uint16_t& drained) {
+    drained = 0;
     if (Async::in_flight_in_callback(vid, vring()) <= 0) {
         return false;
     }
     const dpdk::DmaChannel& channel = *hold_.channel();
     if (channel.use->enter()) {
         rte_mbuf* returned[Async::max_poll];
-        const std::uint16_t count = Async::drain_in_callback(vid, vring(), returned, Async::max_poll, channel);
+        drained = Async::drain_in_callback(vid, vring(), returned, Async::max_poll, channel);
         // Before the channel is let go of: once its device is stopped the owner frees all that it still misses.
-        handed_back_.fetch_add(count, std::memory_order_release);
+        handed_back_.fetch_add(drained, std::memory_order_release);
         channel.use->leave(channel.dev_id);
     }
     return !channel.use->stopped() && !channel.use->cannot_be_stopped();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include <rte_cycles.h>
 #include <rte_dmadev.h>
@@ -116,7 +117,10 @@ std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint16_t from, s
     for (unsigned retries = 0;; ++retries) {
         std::uint16_t now = 0;
         {
-            const OnTheWay on_the_way(entry_);
+            std::optional<OnTheWay> on_the_way;
+            if (options_.dma) { // else the event thread waits for nobody
+                on_the_way.emplace(entry_);
+            }
             now = rte_vhost_enqueue_burst(vid, vring(), batch.packets + taken, batch.count - taken);
         }
         taken = static_cast<std::uint16_t>(taken + now);

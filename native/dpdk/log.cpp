@@ -113,17 +113,23 @@ void tell(Level level, const std::string& text) {
 }
 
 std::vector<Record> take_records() {
-    Store& s = store();
-    const std::lock_guard lock(s.mutex);
-    if (const std::size_t lost = std::exchange(s.lost, 0); lost != 0) {
-        keep_record(s, Level::warning, false, std::to_string(lost) + " messages of the log are lost");
+    // Swapped out under the lock, merged outside: PMD threads and vhost's event thread log under it.
+    decltype(Store::of_dpdk) of_dpdk;
+    decltype(Store::our_own) our_own;
+    {
+        Store& s = store();
+        const std::lock_guard lock(s.mutex);
+        if (const std::size_t lost = std::exchange(s.lost, 0); lost != 0) {
+            keep_record(s, Level::warning, false, std::to_string(lost) + " messages of the log are lost");
+        }
+        of_dpdk.swap(s.of_dpdk);
+        our_own.swap(s.our_own);
     }
     std::vector<Record> records;
     const auto earlier = [](const Record& a, const Record& b) { return a.time_s < b.time_s; };
-    std::merge(s.of_dpdk.begin(), s.of_dpdk.end(), s.our_own.begin(), s.our_own.end(), std::back_inserter(records),
-               earlier);
-    s.of_dpdk.clear();
-    s.our_own.clear();
+    std::merge(std::make_move_iterator(of_dpdk.begin()), std::make_move_iterator(of_dpdk.end()),
+               std::make_move_iterator(our_own.begin()), std::make_move_iterator(our_own.end()),
+               std::back_inserter(records), earlier);
     return records;
 }
 

@@ -5,6 +5,7 @@
 // there is a way, a message is spoilt instead.
 #include "dpdk/vhost_messages.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -27,6 +28,7 @@ enum VhostUserRequest : std::uint32_t {
     set_vring_num = 8,
     set_vring_kick = 12,
     set_vring_call = 13,
+    get_queue_num = 17,
     set_vring_enable = 18,
     iotlb_msg = 22,
     postcopy_advise = 28,
@@ -60,6 +62,15 @@ VringMessage read(const void* message) {
 
 void write(void* message, const VringMessage& changed) {
     std::memcpy(message, &changed, sizeof(changed));
+}
+
+// A reply of 64 bits, in place of the message.
+void answer(void* message, std::uint64_t value) {
+    VringMessage reply = read(message);
+    reply.size = sizeof(value);
+    static_assert(offsetof(VringMessage, vring) == 12 && sizeof(reply.vring) + sizeof(reply.state) == sizeof(value));
+    std::memcpy(&reply.vring, &value, sizeof(value));
+    write(message, reply);
 }
 
 // Messages that need a feature that no port of ours offers. vhost obeys them all the same: it writes beyond the memory
@@ -102,12 +113,18 @@ rte_vhost_msg_result before_message(int vid, void* message) {
     request = head.request;
     unaccepted_vid = vid;
     const bool starts = request == set_vring_kick || (request == set_vring_enable && head.state != 0);
-    auto* const port = starts || request == set_vring_num ? events_of(vid) : nullptr;
+    const bool asks_port =
+        starts || request == set_vring_enable || request == set_vring_num || request == get_queue_num;
+    auto* const port = asks_port ? events_of(vid) : nullptr;
     if (port != nullptr && starts && !port->may_start(vid)) {
         return turn_away(message);
     }
     if (port != nullptr && request == set_vring_enable && head.vring <= UINT16_MAX) {
-        port->before_vring_on(vid, static_cast<std::uint16_t>(head.vring));
+        port->before_vring_switch(vid, static_cast<std::uint16_t>(head.vring), head.state != 0);
+    }
+    if (port != nullptr && request == get_queue_num) {
+        answer(message, port->queue_pairs());
+        return RTE_VHOST_MSG_RESULT_REPLY;
     }
     // vhost would take another size at once, and look for packets in flight at places that there are none at.
     if (port != nullptr && request == set_vring_num && port->vring_started(vid, head.vring)) {
@@ -169,8 +186,17 @@ int guard_messages(int vid) {
     return rte_vhost_extern_callback_register(vid, &ops, nullptr);
 }
 
-bool current_message_leaves_memory() {
-    return request == set_vring_enable || request == set_vring_kick || request == set_vring_call;
+MemoryEffect effect_of_current_message() {
+    switch (request) {
+    case set_vring_enable:
+    case set_vring_kick:
+    case set_vring_call:
+        return MemoryEffect::none;
+    case set_mem_table:
+        return MemoryEffect::replaced;
+    default:
+        return MemoryEffect::unknown;
+    }
 }
 
 bool last_message_was_refused(int vid) {

@@ -46,7 +46,7 @@ void on_destroy_device(int vid) {
 
 int on_vring_state_changed(int vid, uint16_t vring, int enable) {
     if (auto* port = events_of(vid); port != nullptr) {
-        port->vring_changed(vid, vring, enable != 0, current_message_leaves_memory());
+        port->vring_changed(vid, vring, enable != 0, effect_of_current_message());
     }
     return 0;
 }
@@ -171,6 +171,16 @@ int try_to_bind(const std::string& path) {
     return error_number;
 }
 
+// With CONFIGURE_MEM_SLOTS a guest may remove memory by REM_MEM_REG, which vhost unmaps without a callback, while DMA
+// still writes there. DPDK offers it from 26.07 on.
+void offer_no_memory_slots(const std::string& path) {
+    constexpr std::uint64_t configure_mem_slots = 1ULL << 15; // vhost-user protocol, "Protocol features"
+    std::uint64_t features = 0;
+    if (rte_vhost_driver_get_protocol_features(path.c_str(), &features) == 0) {
+        (void)rte_vhost_driver_set_protocol_features(path.c_str(), features & ~configure_mem_slots);
+    }
+}
+
 [[noreturn]] void fail_for_want_of_descriptors(const std::string& port_name, const std::string& path) {
     throw Error(ErrorKind::vhost, EMFILE,
                 "port." + port_name + ".socket: no file descriptor is left for '" + path + "'",
@@ -220,6 +230,7 @@ VhostSocket::VhostSocket(std::string port_name, const Options& options, VhostEve
         const std::lock_guard lock(ports_mutex);
         ports()[path_] = &events;
     }
+    offer_no_memory_slots(path_);
     if (rte_vhost_driver_disable_features(path_.c_str(), refused_features) != 0 ||
         rte_vhost_driver_callback_register(path_.c_str(), &device_ops()) != 0 ||
         rte_vhost_driver_start(path_.c_str()) != 0) {

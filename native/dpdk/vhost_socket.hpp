@@ -7,9 +7,16 @@
 
 namespace dpdk {
 
+// What a message of the guest does to its memory.
+enum class MemoryEffect {
+    none,     // SET_VRING_ENABLE, SET_VRING_KICK, SET_VRING_CALL
+    replaced, // SET_MEM_TABLE: vhost reports every vring off and on again, also those that the guest has off
+    unknown,  // every other message; vhost may unmap the memory next
+};
+
 // What a guest does, told on DPDK's own threads: implementations take no lock that a Python caller can hold,
 // and return within a bounded time. vhost frees the guest's memory after device_gone returns, and after a
-// vring_changed to off unless it says that the memory stays.
+// vring_changed to off unless the effect is MemoryEffect::none.
 class VhostEvents {
   public:
     virtual ~VhostEvents() = default;
@@ -20,12 +27,15 @@ class VhostEvents {
     // The connection has ended, after device_gone if there was a guest. `refused`: by a message that vhost refused. Not
     // called for the connections that unregistering ends.
     virtual void connection_closed(int vid, bool refused) = 0;
-    // Called with the locks of all the device's vrings held, but for switching off after device_gone. `memory_stays`:
-    // what comes with it leaves the guest's memory as it is.
-    virtual void vring_changed(int vid, std::uint16_t vring, bool enabled, bool memory_stays) = 0;
-    // The guest is about to switch a vring on, which may be on already; the same locks are held. vhost takes a vring on
-    // which something is in flight for a fault of the guest, and closes the connection.
-    virtual void before_vring_on(int vid, std::uint16_t vring) = 0;
+    // Called with the locks of all the device's vrings held, but for switching off after device_gone.
+    virtual void vring_changed(int vid, std::uint16_t vring, bool enabled, MemoryEffect effect) = 0;
+    // The guest is about to switch a vring on or off by SET_VRING_ENABLE; the same locks are held, and the vring is
+    // still as it was. What is in flight has to be finished now: once the vring is off, vhost no longer returns the
+    // buffers of completed packets to the guest; and it closes the connection of a guest that switches a vring on
+    // while something is in flight.
+    virtual void before_vring_switch(int vid, std::uint16_t vring, bool on) = 0;
+    // How many queue pairs the port has: the answer to GET_QUEUE_NUM.
+    [[nodiscard]] virtual std::uint16_t queue_pairs() const = 0;
     // Has the vring been on since there is a guest? It cannot change its size then. Called with those locks held.
     virtual bool vring_started(int vid, std::uint32_t vring) = 0;
     // The device is about to start a vring. false: another one is served, and this one's connection is to be closed.

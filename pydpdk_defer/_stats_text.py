@@ -244,7 +244,7 @@ def live_line(difference: "Snapshot", elapsed: float) -> str:
     cycles = busy + sum(pmd.idle_cycles for pmd in difference.pmds)
     completed = sum(txq.completed for _, _, txq in difference.txqs())
     in_flight = sum(txq.in_flight for _, _, txq in difference.txqs())
-    dropped = sum(sum(txq.drops.values()) + txq.given_up for _, _, txq in difference.txqs())
+    dropped = max(0, sum(sum(txq.drops.values()) + txq.given_up for _, _, txq in difference.txqs()))
     return (
         f"{elapsed:7.1f} s  in {rate(received, seconds):>12}  out {rate(completed, seconds):>12}  "
         f"in flight {in_flight:5d}  dropped {dropped:8d}  busy {_percent(busy, cycles):>7}  "

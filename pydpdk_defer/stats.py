@@ -90,8 +90,9 @@ class Rxq(Record):
 class Txq(Record):
     """A transmit queue: `submitted` = `completed` + `in_flight` + `given_up`, in packets.
 
-    `quarantined` packets were given up and are still with the engine; `late_completions` were given up and came
-    back since. `wedges`: times that the engine handed nothing back for so long that its device was taken out of use.
+    `completed` packets reached the guest. `given_up` packets are no longer waited for: those in `quarantined` are still
+    with the engine, and move to `completed` and `late_completions` when it completes them; the others are lost. So the
+    difference of two snapshots may have a negative `given_up`. `wedges`: times that the engine handed nothing back for so long that its device was taken out of use.
     `retries`: times that the rest of a batch was tried again. With `copy = "auto"`: `engine_changes` from one engine to
     the other, and `dma_min_bytes`, the mean size from which on DMA costs less, 0 when that is not known.
     `submit_cycles` were spent in sends that the far side took something of, `complete_cycles` in
@@ -145,12 +146,16 @@ class PortCounters(Record):
 
 @dataclass(frozen=True)
 class Mempool(Record):
-    """A pool of mbufs: how many it has, and how many are free (exact while nothing runs)."""
+    """A pool of mbufs: how many it has, and how many are free (exact while nothing runs).
 
-    levels = frozenset({"size", "available"})
+    `repeated`: mbufs that are free more than once, as somebody freed them twice; looked for in the final figures only.
+    """
+
+    levels = frozenset({"size", "available", "repeated"})
 
     size: int
     available: int
+    repeated: int = 0
 
 
 @dataclass(frozen=True)
@@ -260,6 +265,11 @@ class Snapshot(Record):
                 f"mempool {name}: {pool.size - pool.available} of {pool.size} mbufs did not come back"
                 for name, pool in self.mempools.items()
                 if pool.available != pool.size
+            ]
+            found += [
+                f"mempool {name}: {pool.repeated} mbufs were freed twice"
+                for name, pool in self.mempools.items()
+                if pool.repeated
             ]
         return found
 

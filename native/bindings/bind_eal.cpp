@@ -65,6 +65,7 @@ void register_eal(py::module_& m) {
         .def_property_readonly("name", &dpdk::Mempool::name)
         .def_property_readonly("size", &dpdk::Mempool::size)
         .def_property_readonly("available", &dpdk::Mempool::available)
+        .def("count_repeated", &dpdk::Mempool::count_repeated, py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("data_room_bytes", &dpdk::Mempool::data_room_bytes);
 }
 

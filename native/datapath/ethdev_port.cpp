@@ -159,10 +159,9 @@ std::uint32_t EthdevPort::poll(Txq& txq) {
             txq.in_flight_times.record(txq.owner->now - submitted_at);
         }
     });
-    txq.stats.completed += returned.completed;
-    txq.stats.late_completions += returned.late;
-    txq.owner->completions += returned.completed + returned.late;
-    return returned.completed + returned.late;
+    txq.stats.complete(returned);
+    txq.owner->completions += returned.completed;
+    return returned.completed;
 }
 
 int EthdevPort::process_async(Txq& txq, bool force) {

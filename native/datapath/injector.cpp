@@ -25,7 +25,7 @@ Injector::Injector(PmdPlan::Output output, std::shared_ptr<dpdk::Mempool> pool, 
     plan_.outputs.push_back(std::move(output));
     deferral.ticks_per_us = static_cast<double>(rte_get_tsc_hz()) / 1e6;
     owner_.read = [](void*) { return rte_rdtsc(); };
-    owner_.max_stall = static_cast<std::uint64_t>(static_cast<double>(deferral.max_stall_us) * deferral.ticks_per_us);
+    owner_.max_stall = deferral.max_stall_ticks();
     work_ = std::make_unique<PmdWork>(plan_, deferral, owner_);
     work_->outputs.front().batch.waits = true;
 }
@@ -77,7 +77,8 @@ void Injector::send_batch() {
         output.capture_rest(output.batch, owner_.now);
         Sent sent;
         if (output.port->send(output.qid, output.batch, sent) == -EINPROGRESS) {
-            work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes));
+            // Without room for a work item, draining the txq at the end finishes the send.
+            (void)work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes));
         }
     }
     (void)work_->deferral.do_iteration();

@@ -20,7 +20,7 @@ class Ledger {
   public:
     struct Returned {
         std::uint32_t completed = 0; // packets
-        std::uint32_t late = 0;      // packets of batches that were given up before
+        std::uint32_t late = 0;      // of these, packets of batches that were given up before
     };
 
     // `batches`: how many it can hold, a power of two.
@@ -64,7 +64,8 @@ class Ledger {
             const std::uint32_t part = std::min(packets, batch.remaining);
             packets -= part;
             batch.remaining -= part;
-            (batch.given_up ? result.late : result.completed) += part;
+            result.completed += part;
+            result.late += batch.given_up ? part : 0;
             (batch.given_up ? quarantined_ : in_flight_) -= part;
             if (batch.remaining == 0) {
                 whole(batch.submitted_at);

@@ -74,8 +74,12 @@ template<bool from_outside> void PmdThread::run_while(Request request) {
         } else {
             stats_.idle_cycles += owner_.now - start;
         }
-        if (++stats_.iterations % housekeeping_iterations == 0) {
+        // Half a period apart: what is published right after quiescing would always show nothing in flight.
+        const std::uint64_t phase = ++stats_.iterations % housekeeping_iterations;
+        if (phase == housekeeping_iterations / 2) {
             count_stay([](defer::Deferral& engine) { return engine.quiesce(); });
+        }
+        if (phase == 0) {
             housekeep();
         } else if (owner_.waited >= owner_.max_stall) [[unlikely]] {
             housekeep(); // such turns are long: a device that hangs is to be found in time
@@ -270,11 +274,12 @@ void PmdThread::send(PmdWork::Output& output, Batch& batch, std::span<const defe
     stats_.wasted_send_cycles += owner_.wasted_cycles - wasted;
     charge_send(shares, owner_.now - start);
     if (result == -EINPROGRESS) {
-        work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes), shares);
+        // There is room: see refuses().
+        (void)work_->deferral.defer(output.target, static_cast<std::uint32_t>(sent.bytes), shares);
     }
 }
 
-// In equal parts per packet, to the rxqs that brought them.
+// In equal parts per packet, to the rxqs that brought them; what does not divide goes to the last.
 void PmdThread::charge_send(std::span<const defer::RxqShare> shares, std::uint64_t cycles) {
     if (shares.size() == 1) [[likely]] {
         work_->inputs[shares.front().rxq].load.processing_cycles += cycles;
@@ -284,9 +289,13 @@ void PmdThread::charge_send(std::span<const defer::RxqShare> shares, std::uint64
     for (const auto& share : shares) {
         packets += share.packets;
     }
-    for (const auto& share : shares) {
-        work_->inputs[share.rxq].load.processing_cycles += cycles * share.packets / packets;
+    std::uint64_t rest = cycles;
+    for (const auto& share : shares.first(shares.size() - 1)) {
+        const std::uint64_t part = cycles * share.packets / packets;
+        work_->inputs[share.rxq].load.processing_cycles += part;
+        rest -= part;
     }
+    work_->inputs[shares.back().rxq].load.processing_cycles += rest;
 }
 
 void PmdThread::housekeep() {

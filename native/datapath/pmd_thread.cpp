@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -114,9 +113,7 @@ void PmdThread::thread_main() {
 
 void PmdThread::start_work() {
     const auto& config = work_->deferral.config();
-    owner_.max_stall = config.max_stall_us == 0
-                           ? std::numeric_limits<std::uint64_t>::max()
-                           : static_cast<std::uint64_t>(static_cast<double>(config.max_stall_us) * config.ticks_per_us);
+    owner_.max_stall = config.max_stall_ticks();
     owner_.perf_metrics = work_->perf_metrics();
     work_->acquire();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What is counted, per PMD thread, rxq and txq. Each field has the same name in C++, Python and JSON.
-// Counters only grow, but for in_flight, quarantined and dma_min_bytes, which are levels.
+// Counters only grow, except in_flight, given_up, quarantined and dma_min_bytes, which are levels.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "datapath/ledger.hpp"
 #include "datapath/recent_cycles.hpp"
 #include "defer/statistics.hpp"
 
@@ -62,11 +63,11 @@ inline RxqStats& operator+=(RxqStats& stats, const RxqLoad& load) {
 
 struct TxqStats {
     std::uint64_t submitted = 0;        // packets that the far side's ring took
-    std::uint64_t completed = 0;        // of these, copied
-    std::uint64_t in_flight = 0;        // of these, still with the engine
-    std::uint64_t given_up = 0;         // of these, no longer waited for
-    std::uint64_t quarantined = 0;      // given up, and their mbufs not handed back yet
-    std::uint64_t late_completions = 0; // given up, and handed back since
+    std::uint64_t completed = 0;        // of these, copied, in time or late
+    std::uint64_t in_flight = 0;        // of these, still with the engine and waited for
+    std::uint64_t given_up = 0;         // of these, no longer waited for: lost, unless they complete late
+    std::uint64_t quarantined = 0;      // of those given up, still with the engine
+    std::uint64_t late_completions = 0; // of those completed, given up before
     std::uint64_t wedges = 0;    // times that the engine handed nothing back for so long that it was taken out of use
     std::uint64_t batches = 0;   // sends that the ring took something of
     std::uint64_t retries = 0;   // times that the rest of a batch was tried again
@@ -80,6 +81,12 @@ struct TxqStats {
     std::array<std::uint64_t, drop_reasons> drops{};
 
     void drop(Drop reason, std::uint64_t packets) { drops[static_cast<std::size_t>(reason)] += packets; }
+    // What was given up and completes late was delivered, and is no longer given up.
+    void complete(const Ledger::Returned& returned) {
+        completed += returned.completed;
+        given_up -= returned.late;
+        late_completions += returned.late;
+    }
 };
 
 struct PmdStats {

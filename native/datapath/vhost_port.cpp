@@ -182,8 +182,11 @@ void VhostPort::device_gone(int vid) {
     for (auto& txq : txqs_) {
         txq.device_gone(vid);
     }
-    for (auto& rxq : rxqs_) {
-        rxq.device_gone();
+    for (std::size_t qid = 0; qid < rxqs_.size(); ++qid) {
+        rxqs_[qid].device_gone([&] {
+            tell(Level::warning, "port " + name() + ": rxq " + std::to_string(qid) +
+                                     ": its guest left, and its PMD thread has not let go of it yet; waiting on");
+        });
     }
     wait_for_counter_readers(counter_readers_);
     {

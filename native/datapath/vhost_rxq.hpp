@@ -53,9 +53,7 @@ class VhostRxq {
     void housekeep(const RxqLoad& load) {
         stats_ += load;
         mbufs_were_out_ = mbufs_are_out();
-        if (lease_.must_let_go()) {
-            lease_.let_go();
-        }
+        lease_.answer([] { return true; }); // no call into vhost is left open
         published_.publish(stats_);
     }
 
@@ -68,15 +66,21 @@ class VhostRxq {
         lease_.resume();
         lease_.grant(vid);
     }
-    void device_gone() {
+    // Returns when the owner has let go, however long that takes: the guest's memory is unmapped afterwards.
+    // `still_waiting()` is called once, after some 10 s.
+    template<typename StillWaiting> void device_gone(StillWaiting still_waiting) {
+        constexpr unsigned step_us = 50, long_wait_us = 10'000'000;
         lease_.ask_back();
-        while (!lease_.is_back()) {
+        for (unsigned waited_us = 0; !lease_.is_back(); waited_us += step_us) {
             if (lease_.try_acquire()) {
-                lease_.let_go();
+                lease_.answer([] { return true; });
                 lease_.release();
-                return;
+                continue;
             }
-            usleep(50);
+            if (waited_us == long_wait_us) {
+                still_waiting();
+            }
+            usleep(step_us);
         }
     }
     void vring_off() { lease_.pause(); }

@@ -101,16 +101,31 @@ std::uint32_t VhostTxq::poll() {
 // vhost returned is then younger than the oldest of mbufs_. Both counts together free each packet once, and at any time
 // only packets that vhost has returned.
 void VhostTxq::take_back(std::uint32_t packets) {
+    std::uint32_t delivered = packets;
+    if (undelivered_.load(std::memory_order_relaxed) > 0) [[unlikely]] {
+        delivered -= count_undelivered(packets);
+    }
     stats_.bytes_dma += mbufs_.bytes_of_oldest(packets);
     mbufs_.free_oldest(packets);
-    const auto returned = ledger_.take_back(packets, [this](std::uint64_t submitted_at) {
+    stats_.complete(ledger_.take_back(delivered, [this](std::uint64_t submitted_at) {
         if (owner_->perf_metrics) {
             in_flight_times_.record(owner_->now - submitted_at);
         }
-    });
+    }));
+    if (delivered < packets) [[unlikely]] {
+        const auto lost = ledger_.take_back(packets - delivered, [](std::uint64_t) {});
+        stats_.given_up += lost.completed - lost.late;
+    }
     owner_->completions += packets;
-    stats_.completed += returned.completed;
-    stats_.late_completions += returned.late;
+}
+
+// Of the oldest `packets` in the ledger, those that are among its youngest `undelivered_`.
+std::uint32_t VhostTxq::count_undelivered(std::uint32_t packets) {
+    const std::uint32_t undelivered = undelivered_.load(std::memory_order_acquire);
+    const std::uint32_t before = ledger_.outstanding() - std::min(undelivered, ledger_.outstanding());
+    const std::uint32_t lost = packets - std::min(packets, before);
+    undelivered_.fetch_sub(std::min(lost, undelivered), std::memory_order_relaxed);
+    return lost;
 }
 
 // What the event thread drained may include packets of a submit that this thread has yet to write down, or of
@@ -131,13 +146,14 @@ void VhostTxq::housekeep() {
     if (ledger_.quarantined() > 0 || lease_.asked_back()) {
         (void)poll();
     }
-    if (lease_.must_let_go()) {
+    lease_.answer([this] {
         lost_ = ledger_.outstanding() > 0 && hold_.channel()->use->cannot_be_stopped();
-        if (ledger_.outstanding() == 0 || lost_) {
-            hold_.let_go();
-            lease_.let_go();
+        if (ledger_.outstanding() > 0 && !lost_) {
+            return false;
         }
-    }
+        hold_.let_go();
+        return true;
+    });
     publish();
 }
 

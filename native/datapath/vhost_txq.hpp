@@ -117,6 +117,7 @@ class VhostTxq {
     // Returns the packets handed back; then the owner's clock is fresh.
     std::uint32_t poll();
     void take_back(std::uint32_t packets);
+    [[nodiscard]] std::uint32_t count_undelivered(std::uint32_t packets);
     // Takes back what the event thread has drained; returns how many packets.
     std::uint32_t take_handed_back();
     // Why vhost did not take all of a batch.
@@ -171,8 +172,11 @@ class VhostTxq {
     Owner control_side_; // when no PMD thread owns the queue
 
     VringLease lease_;
-    std::atomic<std::uint32_t> handed_back_{
-        0}; // packets drained by the event thread that the ledger does not know of yet
+    // Packets drained by the event thread that the ledger does not know of yet.
+    std::atomic<std::uint32_t> handed_back_{0};
+    // The youngest packets in the ledger that the guest switched the vring off in front of: vhost no longer tells it
+    // of them when they are copied.
+    std::atomic<std::uint32_t> undelivered_{0};
     std::atomic<CopyMode> asked_mode_{CopyMode::cpu};
     std::atomic<bool> can_use_dma_{true};
     bool attached_ = false; // event thread only: librte_vhost's async state of this vring exists

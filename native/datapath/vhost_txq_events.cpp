@@ -122,6 +122,10 @@ void VhostTxq::vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays) {
 
 void VhostTxq::finish_before_switch(int vid, std::span<VhostTxq> txqs, bool on) {
     if (attached_ && !finish_in_flight(vid, txqs, true)) {
+        if (!on && lease_.usable()) {
+            undelivered_.store(static_cast<std::uint32_t>(Async::in_flight_in_callback(vid, vring())),
+                               std::memory_order_release);
+        }
         tell(Level::warning,
              title() + (on ? " is switched on while copies for it hang: the connection is about to be closed"
                            : " is switched off while copies for it hang: the guest loses their buffers until it resets "
@@ -167,6 +171,7 @@ void VhostTxq::switch_on(int vid, bool (*attach)(int, std::uint16_t)) {
     if (lease_.is_back()) {
         wedged_.store(lost_, std::memory_order_relaxed);
         handed_back_.store(0, std::memory_order_relaxed);
+        undelivered_.store(0, std::memory_order_relaxed);
         lease_.grant(vid);
     }
 }

@@ -34,7 +34,7 @@ void VhostTxq::choose_channel() {
 bool VhostTxq::hangs() {
     const std::uint64_t now = rte_rdtsc();
     const std::uint64_t since = now - std::exchange(last_look_, now);
-    const std::uint64_t handed_back = stats_.completed + stats_.late_completions;
+    const std::uint64_t handed_back = stats_.submitted - ledger_.outstanding();
     if (ledger_.outstanding() == 0 || handed_back != std::exchange(handed_back_at_look_, handed_back)) {
         silent_ = 0;
         return false;
@@ -76,6 +76,7 @@ void VhostTxq::give_up_in_flight() {
     (void)ledger_.take_back(ledger_.quarantined(), [](std::uint64_t) {});
     mbufs_.free_oldest(mbufs_.count());
     handed_back_.store(0, std::memory_order_relaxed);
+    undelivered_.store(0, std::memory_order_relaxed);
 }
 
 } // namespace datapath

@@ -3,22 +3,16 @@
 #include "defer/deferral.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <stdexcept>
 
 namespace defer {
 namespace {
 
-constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
 constexpr double shortest_gap_us = 0.1;   // between two checks of an item
 constexpr double longest_gap_us = 10'000; // so that a device that comes back is found
 
 std::uint64_t ticks(double us, double ticks_per_us) {
     return static_cast<std::uint64_t>(us * ticks_per_us);
-}
-
-std::uint64_t limit(std::uint64_t us, double ticks_per_us) {
-    return us == 0 ? never : ticks(static_cast<double>(us), ticks_per_us);
 }
 
 } // namespace
@@ -56,8 +50,8 @@ Deferral::Deferral(const DeferralConfig& config, Clock& clock)
     , per_queue_(config.policy == Policy::per_queue)
     , paced_(config.paced)
     , timed_(config.paced || config.deadline_us > 0 || config.iteration_delay > 0)
-    , deadline_(limit(config.deadline_us, config.ticks_per_us))
-    , max_stall_(limit(config.max_stall_us, config.ticks_per_us))
+    , deadline_(config.deadline_ticks())
+    , max_stall_(config.max_stall_ticks())
     , longest_gap_(ticks(longest_gap_us, config.ticks_per_us)) {
     WorkRing::check_size(config.ring_size);
     if (!per_queue_) {

@@ -49,7 +49,7 @@ class Deferral {
     // Appends an item for the youngest send of `target`. A full ring is counted once; then, by `on_full`, work is done
     // until there is room, or false is returned. `bytes`: of the send. `shares`: whose packets it has, at most
     // WorkItem::max_shares.
-    bool defer(const WorkTarget& target, std::uint32_t bytes = 0, std::span<const RxqShare> shares = {}) {
+    [[nodiscard]] bool defer(const WorkTarget& target, std::uint32_t bytes = 0, std::span<const RxqShare> shares = {}) {
         Lane& lane = *target.lane;
         if (lane.ring.full()) [[unlikely]] {
             if (!make_room(lane)) {

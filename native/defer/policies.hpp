@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 namespace defer {
 
@@ -31,6 +32,16 @@ struct DeferralConfig {
     std::uint64_t max_stall_us = 0; // the thread's longest wait for work in progress
     double ticks_per_us = 1000.0;   // of the owner's clock
     std::uint32_t first_index = 0;
+
+    // Of the owner's clock; "none" is never.
+    [[nodiscard]] std::uint64_t max_stall_ticks() const { return limit_ticks(max_stall_us); }
+    [[nodiscard]] std::uint64_t deadline_ticks() const { return limit_ticks(deadline_us); }
+
+  private:
+    [[nodiscard]] std::uint64_t limit_ticks(std::uint64_t us) const {
+        return us == 0 ? std::numeric_limits<std::uint64_t>::max()
+                       : static_cast<std::uint64_t>(static_cast<double>(us) * ticks_per_us);
+    }
 };
 
 } // namespace defer

@@ -2,7 +2,9 @@
 // A pool of mbufs.
 #include "dpdk/mempool.hpp"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <rte_errno.h>
 #include <rte_lcore.h>
@@ -47,6 +49,7 @@ Mempool::~Mempool() {
 void Mempool::free() {
     last_size_ = size();
     last_available_ = available();
+    last_repeated_ = count_repeated();
     rte_mempool_free(pool_);
     pool_ = nullptr;
 }
@@ -57,6 +60,25 @@ unsigned Mempool::size() const {
 
 unsigned Mempool::available() const {
     return pool_ != nullptr ? rte_mempool_avail_count(pool_) : last_available_;
+}
+
+unsigned Mempool::count_repeated() {
+    if (pool_ == nullptr) {
+        return last_repeated_;
+    }
+    for (unsigned lcore = 0; lcore < RTE_MAX_LCORE; ++lcore) {
+        if (rte_mempool_cache* const cache = rte_mempool_default_cache(pool_, lcore); cache != nullptr) {
+            rte_mempool_cache_flush(cache, pool_);
+        }
+    }
+    std::vector<void*> mbufs;
+    for (void* mbuf = nullptr; rte_mempool_generic_get(pool_, &mbuf, 1, nullptr) == 0;) {
+        mbufs.push_back(mbuf);
+    }
+    rte_mempool_generic_put(pool_, mbufs.data(), static_cast<unsigned>(mbufs.size()), nullptr);
+    std::sort(mbufs.begin(), mbufs.end());
+    const auto distinct = std::unique(mbufs.begin(), mbufs.end());
+    return static_cast<unsigned>(mbufs.end() - distinct);
 }
 
 } // namespace dpdk

@@ -27,6 +27,9 @@ class Mempool {
     [[nodiscard]] unsigned size() const;
     // Mbufs in the pool and in its per-lcore caches. Exact only while no thread allocates or frees.
     [[nodiscard]] unsigned available() const;
+    // Mbufs that are in the pool more than once, as somebody freed them twice. Takes all of them out and puts them
+    // back: only while no thread uses the pool.
+    [[nodiscard]] unsigned count_repeated();
     [[nodiscard]] unsigned data_room_bytes() const { return data_room_bytes_; }
 
   private:
@@ -35,6 +38,7 @@ class Mempool {
     rte_mempool* pool_;
     unsigned last_size_ = 0;
     unsigned last_available_ = 0;
+    unsigned last_repeated_ = 0;
 };
 
 } // namespace dpdk

@@ -120,8 +120,8 @@ TEST(PerQueue, LetsAWorkFunctionDeferToAQueueThatJoinsMeanwhile) {
     World world;
     Deferral engine(with_policy(Policy::per_queue), world.clock);
     Parent parent{.engine = engine, .more = 40};
-    engine.defer(engine.add_target(&Parent::check, &parent, 0));
-    engine.defer(engine.add_target(&Parent::check, &parent, 1000));
+    EXPECT_TRUE(engine.defer(engine.add_target(&Parent::check, &parent, 0)));
+    EXPECT_TRUE(engine.defer(engine.add_target(&Parent::check, &parent, 1000)));
     std::uint32_t left = 0;
     while (engine.pending() > 0) {
         left += engine.do_iteration();

@@ -21,7 +21,7 @@ ELSEWHERE = {
     Txq: {"in_flight_time"},
     PortCounters: {"kind", "copy", "rxqs", "txqs", "vhost_counters"},
     Dma: {"device", "driver", "model"},
-    Mempool: set(),
+    Mempool: {"repeated"},
 }
 LIST_OF = {Pmd: "pmd", Rxq: "rxqs", Txq: "txqs", PortCounters: "ports", Dma: "dma", Mempool: "mempools"}
 

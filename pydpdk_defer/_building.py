@@ -16,7 +16,7 @@ from pydpdk_defer.errors import EalError
 from pydpdk_defer.plan import CONTROL, PMD_THREADS_MAX, Circumstances, Output, Plan, PmdPlan, make_plan
 from pydpdk_defer.topology import EthdevPort, ForwardOptions, GeneratorPort, Port, Topology, VhostPort
 
-__all__ = ["Parts", "add_ports", "build", "set_bridge", "set_handoffs", "set_sinks"]
+__all__ = ["Parts", "View", "add_ports", "build", "set_bridge", "set_handoffs", "set_sinks"]
 
 _MBUFS_IN_CACHE = 512  # of one thread, at most
 _MBUFS_IN_FLIGHT = 1024  # of one vhost txq: a vring of the usual sizes, full
@@ -32,6 +32,20 @@ class Tap:
     rx: bool
     tx: bool
     reader: weakref.ref[Capture]
+
+
+@dataclass(frozen=True)
+class View:
+    """A topology and the parts that it was made into, as the last change left them: what a snapshot reads."""
+
+    topology: Topology
+    pools: tuple[_native.Mempool, ...]
+    dma: Mapping[str, _native.DmaDevice]
+    models: Mapping[str, _native.DmaModel]
+    ports: Mapping[str, _native.Port]
+    pmds: tuple[_native.PmdThread, ...]
+    handoffs: Mapping[tuple[str, int], _native.HandoffPort]
+    handoff_drops: Mapping[tuple[str, int], int]
 
 
 @dataclass
@@ -57,20 +71,18 @@ class Parts:
     readers: weakref.WeakSet[Capture] = field(default_factory=weakref.WeakSet)  # they hold memory of this
     capture_numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def start_traffic(self, packets: int, ports: Iterable[str]) -> None:
-        """Open the sources among these ports."""
-        for name in ports:
-            port = self.ports[name]
-            if isinstance(port, _native.GeneratorPort):
-                port.start_traffic(packets)
-            elif isinstance(port, _native.EthdevPort):
-                port.start_traffic()
-
-    def stop_traffic(self) -> None:
-        """Close the sources."""
-        for port in self.ports.values():
-            if isinstance(port, _native.GeneratorPort | _native.EthdevPort):
-                port.stop_traffic()
+    def view(self, topology: Topology) -> View:
+        """These parts now, which the topology was made into."""
+        return View(
+            topology,
+            tuple(self.pools),
+            dict(self.dma),
+            dict(self.models),
+            dict(self.ports),
+            tuple(self.pmds.values()),
+            dict(self.handoffs),
+            Counter(self.handoff_drops),
+        )
 
     def forget_port(self, name: str) -> None:
         """Let go of a port that is closed."""
@@ -80,11 +92,6 @@ class Parts:
             self.bridge.forget(number)
         self.injected -= {name}
         self.captures.pop(name, None)
-
-    def finished(self, received: int, packets: int) -> bool:
-        """Have all generators made their frames; without one, were so many packets received?"""
-        generators = [port for port in self.ports.values() if isinstance(port, _native.GeneratorPort)]
-        return all(port.finished for port in generators) if generators else received >= packets
 
     def circumstances(self) -> Circumstances:
         """What a plan depends on besides the topology, now."""
@@ -274,5 +281,6 @@ def _make_port(name: str, port: Port, pool: _native.Mempool, parts: Parts) -> _n
         dma_min_bytes=port.dma_min_bytes,
         wedge_timeout_ms=port.wedge_timeout_ms,
         tx_retries_max=port.tx_retries_max,
+        vhost_counters=port.vhost_counters,
         pool=pool,
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydpdk_defer import _native, _native_log, eal
 from pydpdk_defer import _topology_edits as edits
-from pydpdk_defer._building import Parts
+from pydpdk_defer._building import Parts, View
 from pydpdk_defer._changing import change, check_change, check_host, rearrange
 from pydpdk_defer._signals import shielded
 from pydpdk_defer._topology_fields import did_you_mean
@@ -17,21 +17,43 @@ from pydpdk_defer.errors import DeferError
 from pydpdk_defer.plan import Circumstances
 from pydpdk_defer.topology import DeferralOptions, DmaModel, Port, Topology
 
-__all__ = ["Changeable"]
+__all__ = ["Changeable", "start_traffic", "stop_traffic"]
 
 _log = logging.getLogger("pydpdk_defer")
+
+
+def start_traffic(ports: Iterable[_native.Port], packets: int) -> None:
+    """Open the sources among these ports; each generator makes `packets` more frames, 0: no end."""
+    for port in ports:
+        if isinstance(port, _native.GeneratorPort):
+            port.start_traffic(packets)
+        elif isinstance(port, _native.EthdevPort):
+            port.start_traffic()
+
+
+def stop_traffic(ports: Iterable[_native.Port]) -> None:
+    """Close the sources among these ports."""
+    for port in ports:
+        if isinstance(port, _native.GeneratorPort | _native.EthdevPort):
+            port.stop_traffic()
 
 
 class Changeable:
     """The part of a `Datapath` that changes it."""
 
-    topology: Topology
-    _parts: Parts | None
-    _traffic: int | None  # as sources were started, while they are open
-    _dma_models: dict[str, DmaModel]
+    _topology: Topology
+    _parts: Parts | None  # under _lock
+    _view: View | None  # replaced as a whole under _view_lock, when a change is done
+    _traffic: int | None  # as sources were started, while they are open; under _view_lock
     _lock: threading.RLock  # one change at a time
+    _view_lock: threading.Lock  # never held for long
     _seen: Circumstances | None  # at the last look
     _told: set[str]
+
+    @property
+    def topology(self) -> Topology:
+        """What the datapath does now; each change replaces it, `set_copy` and `set_dma_model` among them."""
+        return self._topology
 
     def change(self, topology: Topology) -> None:
         """Go on with another topology; what is accepted already is lost by none of it.
@@ -45,13 +67,22 @@ class Changeable:
             raise TypeError(f"a Datapath changes to a Topology, not {type(topology).__name__}")
         with self._lock:
             parts = self._running()
-            check_change(self.topology, topology)
-            check_host(self.topology, topology, eal.available_cpus())
+            check_change(self._topology, topology)
+            check_host(self._topology, topology, eal.available_cpus())
             with shielded():
-                change(parts, self.topology, topology, self._traffic)
-                self.topology = topology
-                self._show()
+                change(parts, self._topology, topology)
+                self._adopt(parts, topology)
             self._tell(parts.plan.notes)
+
+    def _adopt(self, parts: Parts, topology: Topology) -> None:
+        """A change is done: from now on snapshots and telemetry show it, and traffic passes its new ports."""
+        with self._view_lock:
+            before = self._view.ports if self._view is not None else {}
+            self._topology = topology
+            self._view = parts.view(topology)
+            if self._traffic is not None:
+                start_traffic([port for name, port in parts.ports.items() if name not in before], self._traffic)
+        self._show()
 
     def _follow_guests(self) -> None:
         """Plan anew when a guest uses other queues than before, or has its memory elsewhere.
@@ -65,8 +96,8 @@ class Changeable:
                 return
             seen, self._seen = self._seen, self._parts.circumstances()
             if seen == self._seen != self._parts.planned_for:
-                rearrange(self._parts, self.topology)
-                self._show()
+                rearrange(self._parts, self._topology)
+                self._adopt(self._parts, self._topology)
                 self._tell(self._parts.plan.notes)
 
     def mac_table(self) -> list[tuple[str, str, int]]:
@@ -82,30 +113,30 @@ class Changeable:
 
     def add_port(self, name: str, port: Port | Mapping[str, Any]) -> None:
         """Add a port, by a table as in the topology; `set_wires` and `move_rxq` make use of it."""
-        self.change(edits.with_port(self.topology, name, port))
+        self.change(edits.with_port(self._topology, name, port))
 
     def remove_port(self, name: str) -> None:
         """Remove a port, its wires, and its rxqs from their threads."""
-        self.change(edits.without_port(self.topology, name))
+        self.change(edits.without_port(self._topology, name))
 
     def set_wires(self, wires: Iterable[tuple[str, str]]) -> None:
         """Where packets go from now on: pairs of ports, all of them."""
-        self.change(edits.with_wires(self.topology, wires))
+        self.change(edits.with_wires(self._topology, wires))
 
     def move_rxq(self, rxq: str, core: int | None) -> None:
         """Have the thread of another core poll an rxq, as "src:0"; `None`: nobody."""
-        self.change(edits.with_rxq_on(self.topology, rxq, core))
+        self.change(edits.with_rxq_on(self._topology, rxq, core))
 
     def add_pmd(self, core: int, rxqs: Iterable[str] = (), **options: int) -> None:
         """Start one more PMD thread, and have it poll these rxqs, which others may have polled until now.
 
         `options` are the other keys of a `[[pmd]]` table.
         """
-        self.change(edits.with_pmd(self.topology, core, rxqs, **options))
+        self.change(edits.with_pmd(self._topology, core, rxqs, **options))
 
     def remove_pmd(self, core: int, to: int | None = None) -> None:
         """End a PMD thread; its rxqs go to the thread of core `to`, or are polled by nobody."""
-        self.change(edits.without_pmd(self.topology, core, to))
+        self.change(edits.without_pmd(self._topology, core, to))
 
     def set_deferral(self, options: DeferralOptions) -> None:
         """Have every PMD thread finish what it has deferred, and work by these rules from then on.
@@ -114,14 +145,17 @@ class Changeable:
         """
         if not isinstance(options, DeferralOptions):
             raise TypeError(f"options must be DeferralOptions, not {options!r}")
-        self.change(edits.with_deferral(self.topology, options))
+        self.change(edits.with_deferral(self._topology, options))
 
     def set_copy(self, port: str, copy: Literal["dma", "cpu", "auto"]) -> None:
         """Have a vhost port's packets copied by DMA, by the CPU, or by what costs less from now on.
 
         Each queue goes over when nothing is in flight on it. `ValueError` for DMA without a DMA device.
         """
-        self._vhost(port).copy = copy
+        with self._lock:
+            parts = self._running()
+            self._vhost(port).copy = copy
+            self._adopt(parts, edits.with_copy(self._topology, port, copy))
 
     def set_dma_model(self, dma: str, model: DmaModel | None) -> None:
         """Have a modelled DMA device be like this from now on; `None`: as it is itself.
@@ -130,22 +164,22 @@ class Changeable:
         counted anew. `ValueError` for a device without a `[dma.NAME.model]` table: the table may be empty, but it
         is what lays a model over the device before threads use it.
         """
-        parts = self._running()
-        if dma not in parts.dma:
-            raise ValueError(f"no DMA device {dma!r}; {did_you_mean(dma, parts.dma, 'DMA devices')}")
         if model is not None and not isinstance(model, DmaModel):
             raise TypeError(f"model must be a DmaModel or None, not {type(model).__name__}")
-        if dma not in parts.models:
-            raise ValueError(
-                f"dma.{dma} has no model to change, and none can be laid over a device in use; "
-                f"add the table [dma.{dma}.model] to the topology, empty for a start"
-            )
-        model = model or DmaModel()
-        if fault := model.capacity_fault(self.topology.dma[dma].ring_size):
-            raise ValueError(f"dma.{dma}.model.capacity = {model.capacity}: {fault}")
-        parts.models[dma].set(model.model_dump())
-        self._dma_models[dma] = model
-        self._show()
+        with self._lock:
+            parts = self._running()
+            if dma not in parts.dma:
+                raise ValueError(f"no DMA device {dma!r}; {did_you_mean(dma, parts.dma, 'DMA devices')}")
+            if dma not in parts.models:
+                raise ValueError(
+                    f"dma.{dma} has no model to change, and none can be laid over a device in use; "
+                    f"add the table [dma.{dma}.model] to the topology, empty for a start"
+                )
+            model = model or DmaModel()
+            if fault := model.capacity_fault(self._topology.dma[dma].ring_size):
+                raise ValueError(f"dma.{dma}.model.capacity = {model.capacity}: {fault}")
+            parts.models[dma].set(model.model_dump())
+            self._adopt(parts, edits.with_dma_model(self._topology, dma, model))
 
     def _tell_events(self) -> None:
         """What happened since the last time goes to the log, and DMA devices that were taken out of use, each once."""
@@ -171,12 +205,22 @@ class Changeable:
 
     def _running(self) -> Parts:
         if self._parts is None:
-            raise DeferError("this Datapath is not running", EINVAL, "use it as a context manager, or call start()")
+            raise self._not_running()
         return self._parts
 
+    def _viewed(self) -> View:
+        if self._view is None:
+            raise self._not_running()
+        return self._view
+
+    @staticmethod
+    def _not_running() -> DeferError:
+        return DeferError("this Datapath is not running", EINVAL, "use it as a context manager, or call start()")
+
     def _vhost(self, name: str) -> _native.VhostPort:
-        port = self._running().ports.get(name)
+        view = self._viewed()
+        port = view.ports.get(name)
         if isinstance(port, _native.VhostPort):
             return port
-        known = ", ".join(self.topology.needs_guest) or "none"
+        known = ", ".join(view.topology.needs_guest) or "none"
         raise ValueError(f"no vhost port {name!r}; vhost ports: {known}")

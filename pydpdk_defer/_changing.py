@@ -46,8 +46,8 @@ def check_host(now: Topology, then: Topology, available_cpus: Set[int]) -> None:
         raise TopologyError("\n".join(faults))
 
 
-def change(parts: Parts, now: Topology, then: Topology, traffic: int | None) -> None:
-    """Make it so. `traffic`: as sources were started, `None` when they are closed. An error leaves all as it was."""
+def change(parts: Parts, now: Topology, then: Topology) -> None:
+    """Make it so; ports that are new bring nothing in yet. An error while these are made leaves all as it was."""
     added = {name: port for name, port in then.port.items() if name not in now.port}
     new_cores = [pmd.core for pmd in then.pmd if pmd.core not in parts.pmds]
     circumstances = parts.circumstances()
@@ -75,13 +75,11 @@ def change(parts: Parts, now: Topology, then: Topology, traffic: int | None) -> 
         if pmd != kept.get(core) or then.deferral != now.deferral or then.forward != now.forward:
             _reload(core, pmd, then, parts)
     parts.plan, parts.planned_for = plan, circumstances
-    if traffic is not None:
-        parts.start_traffic(traffic, added)
 
 
 def rearrange(parts: Parts, topology: Topology) -> None:
     """Make a plan anew, as circumstances are others than they were."""
-    change(parts, topology, topology, None)
+    change(parts, topology, topology)
 
 
 def reload_all(parts: Parts, topology: Topology) -> None:

@@ -43,9 +43,10 @@ class Frames(Changeable):
             if port not in parts.plan.control:
                 parts.injected |= {port}
                 with shielded():
-                    rearrange(parts, self.topology)
+                    rearrange(parts, self._topology)
+                    self._adopt(parts, self._topology)
             output = parts.native_output(parts.plan.control[port], {})
-            injector = _native.Injector(output=output, pool=parts.pool_of[port], **self.topology.deferral.model_dump())
+            injector = _native.Injector(output=output, pool=parts.pool_of[port], **self._topology.deferral.model_dump())
             return injector.inject(data, int(timeout * 1000))
 
     def capture(
@@ -93,7 +94,7 @@ class Frames(Changeable):
                     if not is_over():
                         del parts.captures[port]
                         with shielded():
-                            reload_all(parts, self.topology)
+                            reload_all(parts, self._topology)
 
             capture = Capture(native, seconds, count, end, is_over)
             tap = Tap(native, rx=direction != "tx", tx=direction != "rx", reader=weakref.ref(capture))
@@ -101,7 +102,7 @@ class Frames(Changeable):
             parts.captures[port] = tap
             try:
                 with shielded():
-                    reload_all(parts, self.topology)
+                    reload_all(parts, self._topology)
             except BaseException:
                 end()
                 raise
@@ -119,7 +120,7 @@ class Frames(Changeable):
             with shielded():
                 for port in forgotten:
                     del parts.captures[port]
-                reload_all(parts, self.topology)
+                reload_all(parts, self._topology)
 
     def _check_port(self, parts: Parts, port: str) -> None:
         if port not in parts.ports:

@@ -199,6 +199,7 @@ class VhostPort(Port):
         dma_min_bytes: int,
         wedge_timeout_ms: int,
         tx_retries_max: int,
+        vhost_counters: bool,
         pool: Mempool,
     ) -> None: ...
     def open(self) -> None: ...

@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Lets the telemetry socket show a datapath; the answers themselves are made without the interpreter."""
 
-from collections.abc import Mapping
-
 from pydpdk_defer import _native
 from pydpdk_defer._building import Parts
-from pydpdk_defer.topology import DmaModel, Topology
+from pydpdk_defer.topology import Topology
 
 __all__ = ["show"]
 
 
-def show(
-    parts: Parts, topology: Topology, models: Mapping[str, DmaModel], *, hugepages: bool, seconds_up: float
-) -> None:
-    """From now on `/pydpdk_defer/...` tell about these parts. `models`: those laid over DMA devices, by their names."""
+def show(parts: Parts, topology: Topology, *, hugepages: bool, seconds_up: float) -> None:
+    """From now on `/pydpdk_defer/...` tell about these parts."""
     core_of = {(port, qid): core for core, pmd in parts.plan.pmds.items() for port, qid, _ in pmd.inputs}
     _native.telemetry_show(
         seconds_up=seconds_up,
@@ -29,7 +25,7 @@ def show(
             if port in parts.ports
         ],
         dma=[
-            (device, parts.models.get(name), models[name].summary if name in models else "")
+            (device, parts.models.get(name), model.summary if (model := topology.dma[name].model) else "")
             for name, device in parts.dma.items()
         ],
         mempools=list(parts.pools),

@@ -7,10 +7,12 @@ from typing import Any
 from pydpdk_defer._topology_base import Section
 from pydpdk_defer._topology_fields import RxqRef, did_you_mean
 from pydpdk_defer.errors import TopologyError
-from pydpdk_defer.topology import DeferralOptions, Port, Topology
+from pydpdk_defer.topology import DeferralOptions, DmaModel, Port, Topology
 
 __all__ = [
+    "with_copy",
     "with_deferral",
+    "with_dma_model",
     "with_pmd",
     "with_port",
     "with_rxq_on",
@@ -81,6 +83,20 @@ def without_pmd(topology: Topology, core: int, to: int | None) -> Topology:
 def with_deferral(topology: Topology, options: DeferralOptions) -> Topology:
     """With other rules for deferred work."""
     return Topology.from_dict(topology.to_dict() | {"deferral": options.model_dump()})
+
+
+def with_copy(topology: Topology, port: str, copy: str) -> Topology:
+    """With a vhost port's packets copied by this engine."""
+    tables = topology.to_dict()
+    tables["port"][port]["copy"] = copy
+    return Topology.from_dict(tables)
+
+
+def with_dma_model(topology: Topology, dma: str, model: DmaModel) -> Topology:
+    """With another model laid over a DMA device."""
+    tables = topology.to_dict()
+    tables["dma"][dma]["model"] = model.model_dump(mode="json")
+    return Topology.from_dict(tables)
 
 
 def _check_port(topology: Topology, name: str) -> None:

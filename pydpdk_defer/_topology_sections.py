@@ -153,6 +153,7 @@ class VhostPort(Section):
     queue numbers, as text, with the one device that copies for this queue. `wedge_timeout_ms`: milliseconds, 1 to
     3600000; a device that has work and hands nothing back for so long is taken out of use. `tx_retries_max`: how often
     the rest of a batch is tried again that a full vring did not take, 0 to 32; only while there is progress.
+    `vhost_counters`: whether librte_vhost keeps counters of its own, for which it reads the header of every packet.
     """
 
     kind: Literal["vhost"] = "vhost"
@@ -165,6 +166,7 @@ class VhostPort(Section):
     dma_by_queue: Mapping[Annotated[str, queue_number()], Annotated[str, text()]] = {}
     wedge_timeout_ms: Annotated[int, whole(1, 3_600_000)] = 3000
     tx_retries_max: Annotated[int, whole(0, 32)] = 8
+    vhost_counters: Flag = False
 
     @model_validator(mode="before")
     @classmethod

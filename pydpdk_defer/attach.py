@@ -15,11 +15,11 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from errno import EACCES, EEXIST, ENOENT
+from dataclasses import MISSING, dataclass, fields
+from errno import EACCES, EEXIST, ENOENT, EPROTO, ETIMEDOUT
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 from pydpdk_defer.errors import DeferError
 from pydpdk_defer.host import runtime_dir
@@ -34,6 +34,7 @@ _PREFIX = "/pydpdk_defer/"
 _LISTS = ("datapath", "pmd", "deferral", "ports", "rxqs", "txqs", "dma", "mempools")
 
 Records = list[dict[str, Any]]
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,13 @@ class Attached:
         try:
             self._socket.send(command.encode())
             answer = self._socket.recv(self._answer_bytes)
+        except TimeoutError as error:
+            self.close()  # a late answer would be taken for that to the next question
+            raise DeferError(
+                f"the datapath of process {self.pid} did not answer {command} within {_TIMEOUT_SECONDS:g} s",
+                ETIMEDOUT,
+                "its process may be stopped, or have no CPU; attach again",
+            ) from error
         except OSError as error:
             raise self._gone(error) from error
         if not answer:
@@ -159,33 +167,46 @@ def snapshot_of(lists: Mapping[str, Records]) -> Snapshot:
     )
 
 
+def _made(record: type[_Record], values: Mapping[str, Any]) -> _Record:
+    """Of the fields that this release knows; the datapath may be of a newer one. `DeferError` where one is missing."""
+    known = {f.name: f for f in fields(record)}  # type: ignore[arg-type]
+    missing = [name for name, f in known.items() if name not in values and f.default is f.default_factory is MISSING]
+    if missing:
+        raise DeferError(
+            f"the datapath, or the baseline, is of another release of pydpdk_defer: it does not tell {missing[0]!r} of "
+            f"a {record.__name__.lower()}",
+            EPROTO,
+            "look with the release that the datapath was started with; pmd-stats-clear makes the baseline anew",
+        )
+    return record(**{name: value for name, value in values.items() if name in known})
+
+
 def _pmd(record: Mapping[str, Any]) -> Pmd:
-    stall, recent = float(record["longest_stall_us"]), tuple(record["recent_busy_cycles"])
-    return Pmd(**{**record, "longest_stall_us": stall, "recent_busy_cycles": recent})
+    times = {
+        "longest_stall_us": float(record.get("longest_stall_us", 0)),
+        "recent_busy_cycles": tuple(record.get("recent_busy_cycles", ())),
+    }
+    return _made(Pmd, {**record, **times})
 
 
 def _port(record: Mapping[str, Any], lists: Mapping[str, Records]) -> PortCounters:
     name = record["port"]
-    rxqs = (_without(queue, "port", "qid", "core") for queue in lists["rxqs"] if queue["port"] == name)
-    txqs = (_without(queue, "port", "qid") for queue in lists["txqs"] if queue["port"] == name)
+    rxqs = (queue for queue in lists["rxqs"] if queue["port"] == name)
+    txqs = (queue for queue in lists["txqs"] if queue["port"] == name)
     return PortCounters(
         kind=record["kind"],
         copy=record.get("copy"),
         guest_connects=record.get("guest_connects", 0),
         guest_disconnects=record.get("guest_disconnects", 0),
         guest_failures=record.get("guest_failures", 0),
-        rxqs=tuple(Rxq(**queue | {"recent_cycles": tuple(queue["recent_cycles"])}) for queue in rxqs),
-        txqs=tuple(Txq(**queue, in_flight_time=Times({})) for queue in txqs),
+        rxqs=tuple(_made(Rxq, {**queue, "recent_cycles": tuple(queue.get("recent_cycles", ()))}) for queue in rxqs),
+        txqs=tuple(_made(Txq, {**queue, "in_flight_time": Times({})}) for queue in txqs),
     )
 
 
 def _dma(record: Mapping[str, Any]) -> Dma:
-    flags = {name: bool(record[name]) for name in ("is_hardware", "out_of_use", "modelled")}
-    return Dma(**_without(record, "dma") | flags)
-
-
-def _without(record: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in names}
+    flags = {name: bool(record[name]) for name in ("is_hardware", "out_of_use", "modelled") if name in record}
+    return _made(Dma, {**record, **flags})
 
 
 def find() -> list[Running]:

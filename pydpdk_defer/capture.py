@@ -53,11 +53,11 @@ class Capture:
     ) -> None:
         self._native: _native.Capture | None = native
         self._lost = 0
-        self._deadline = None if seconds is None else time.monotonic() + seconds
         self._left = count
         self._end: Callable[[], None] | None = end
         self._is_over = is_over
         self._epoch_ns, self._epoch_tsc = time.time_ns(), _native.tsc()
+        self._ends_tsc = None if seconds is None else self._epoch_tsc + int(seconds * _native.tsc_hz())
         self._waiting: list[tuple[int, bool, int, int, bytes]] = []
 
     @property
@@ -89,28 +89,39 @@ class Capture:
         return self
 
     def __next__(self) -> CapturedFrame:
-        if self._left == 0:
-            self.close()
-            raise StopIteration
+        while self._left != 0:
+            tsc, is_tx, qid, length, data = self._next_waiting()
+            if self._ends_tsc is not None and tsc > self._ends_tsc:
+                continue  # it passed while the capture was about to end
+            if self._left is not None:
+                self._left -= 1
+                if self._left == 0:
+                    self._end_and_let_go()
+            since_ns = (tsc - self._epoch_tsc) * _NS // _native.tsc_hz()
+            return CapturedFrame(self._epoch_ns + since_ns, "tx" if is_tx else "rx", qid, length, data)
+        raise StopIteration
+
+    def _next_waiting(self) -> tuple[int, bool, int, int, bytes]:
+        """The oldest frame that was not read yet. `StopIteration`: the capture is over, and all is read."""
         while not self._waiting:
+            # A port may be so busy that there always is a frame to read: the end does not wait for none.
+            if self._ends_tsc is not None and _native.tsc() >= self._ends_tsc:
+                self.close()
             # In this order: what came before the end is read.
             is_over = self._end is None or self._is_over()
             if (native := self._native) is not None:
                 self._waiting = native.read(_FRAMES_AT_ONCE)[::-1]
-            if self._waiting:
-                break
-            if is_over:
-                self._let_go()
-                raise StopIteration
-            if self._deadline is not None and time.monotonic() >= self._deadline:
-                self.close()
-            else:
+            if not self._waiting:
+                if is_over:
+                    self._let_go()
+                    raise StopIteration
                 time.sleep(_POLL_SECONDS)
-        if self._left is not None:
-            self._left -= 1
-        tsc, is_tx, qid, length, data = self._waiting.pop()
-        since_ns = (tsc - self._epoch_tsc) * _NS // _native.tsc_hz()
-        return CapturedFrame(self._epoch_ns + since_ns, "tx" if is_tx else "rx", qid, length, data)
+        return self._waiting.pop()
+
+    def _end_and_let_go(self) -> None:
+        """What was asked for is read; what came after it is not wanted."""
+        self.close()
+        self._let_go()
 
     def write_pcap(self, path: str | os.PathLike[str]) -> int:
         """Write all frames to come to a pcap file, until the capture is over; returns how many there were."""

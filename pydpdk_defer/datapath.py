@@ -11,7 +11,8 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from pydpdk_defer import _native, eal
-from pydpdk_defer._building import Parts, build
+from pydpdk_defer._building import Parts, View, build
+from pydpdk_defer._changeable import start_traffic, stop_traffic
 from pydpdk_defer._changing import DRAIN_TIMEOUT_MS
 from pydpdk_defer._frames import Frames
 from pydpdk_defer._reading import VhostCounters, read_snapshot, read_vhost_counters
@@ -41,27 +42,31 @@ class Datapath(Frames):
             dp.run(seconds=5)
             print(dp.snapshot())
 
-    Entering starts EAL, ports and PMD threads; generators and ethdevs bring packets in while `run` runs, or
-    between `start_traffic` and `stop_traffic`. Leaving does all deferred work, drains, and lets go of
-    everything; `snapshot` then gives the final figures. What happens meanwhile, guests that come and go among it, is
-    told by the logger "pydpdk_defer", with the port's name in front. Raises `TopologyError`, `EalError`, `DmaError`,
-    `VhostError`, or `DeferError` for another device.
+    Entering starts EAL, ports and PMD threads; generators and ethdevs bring packets in while `run` runs, or between
+    `start_traffic` and `stop_traffic`. Leaving does all deferred work, drains, and lets go of everything;
+    `snapshot` then gives the final figures. What happens meanwhile, guests that come and go among it, is told by
+    the logger "pydpdk_defer", with the port's name in front.
+
+    Every method may be called from any thread. Changes, injections and the starts of captures wait for each other;
+    `snapshot`, `run` and `settle` wait for none of them, and see the datapath as the last change left it. Raises
+    `TopologyError`, `EalError`, `DmaError`, `VhostError`, or `DeferError` for another device.
     """
 
     def __init__(self, topology: Topology) -> None:
         if not isinstance(topology, Topology):
             raise TypeError(f"a Datapath takes a Topology, not {type(topology).__name__}")
-        self.topology = topology
+        self._topology = topology
         self._parts: Parts | None = None
+        self._view: View | None = None
         self._final: Snapshot | None = None
-        self._traffic: int | None = None  # as sources were started, while they are open
+        self._traffic: int | None = None
         self._told: set[str] = set()
         self._lock = threading.RLock()
+        self._view_lock = threading.Lock()
         self._seen = None
-        self._watcher = Watcher(self._follow_guests)
+        self._watcher: Watcher | None = None
         self._hugepages = False
         self._up_since = 0.0
-        self._dma_models = {name: dma.model for name, dma in topology.dma.items() if dma.model is not None}
 
     # ---- life ----
 
@@ -73,7 +78,7 @@ class Datapath(Frames):
                 EALREADY,
                 "give each Datapath or Guest a process of its own",
             )
-        self.topology.check_host(eal.available_cpus())
+        self._topology.check_host(eal.available_cpus())
         try:
             with shielded():
                 self._bring_up()
@@ -82,22 +87,24 @@ class Datapath(Frames):
             raise
 
     def _bring_up(self) -> None:
-        self._hugepages = eal.start(self.topology)
+        self._hugepages = eal.start(self._topology)
         atexit.register(self.stop)
         os.register_at_fork(after_in_child=self._forget)
         self._parts = Parts()
-        build(self.topology, self._parts)
+        build(self._topology, self._parts)
         for thread in self._parts.pmds.values():
             thread.start()
         self._tell(self._parts.plan.notes)
         self._up_since = time.monotonic()
-        self._show()
+        self._adopt(self._parts, self._topology)
+        self._watcher = Watcher(self._follow_guests)
         self._watcher.start()
 
     def stop(self) -> None:
         """Take everything down; harmless when it is down. `snapshot` stays usable."""
         with shielded():
-            self._watcher.stop()
+            if self._watcher is not None:
+                self._watcher.stop()
             with self._lock:
                 if self._parts is not None:
                     self._take_down()
@@ -106,7 +113,9 @@ class Datapath(Frames):
         parts = self._parts
         if parts is not None:
             _native.telemetry_hide()
-            parts.stop_traffic()
+            with self._view_lock:
+                self._traffic = None
+                stop_traffic(parts.ports.values())
             if self._up_since:  # else not every thread runs, and no traffic was started
                 self._wind_down(parts)
             for thread in parts.pmds.values():
@@ -116,14 +125,17 @@ class Datapath(Frames):
             for port in parts.ports.values():
                 port.drain(DRAIN_TIMEOUT_MS)
             vhost_counters = {
-                name: self.vhost_counters(name) for name in self.topology.needs_guest if name in parts.ports
+                name: read_vhost_counters(port)
+                for name, port in parts.ports.items()
+                if isinstance(port, _native.VhostPort)
             }
             for port in parts.ports.values():
                 port.close()
             self._tell_events()
-            self._final = self._read(parts, vhost_counters)
-            self._parts = None
-            parts.release()
+            with self._view_lock:
+                self._final = self._read(parts.view(self._topology), vhost_counters, is_final=True)
+                self._parts = self._view = None
+                parts.release()
         eal.stop()
         atexit.unregister(self.stop)
 
@@ -132,7 +144,7 @@ class Datapath(Frames):
         for thread in parts.pmds.values():
             thread.wind_down()
         # A thread in one of its bounded waits shows no progress.
-        self._settle(patience=_STANDSTILL_SECONDS + 2 * self.topology.deferral.max_stall_us / 1e6)
+        self._settle(patience=_STANDSTILL_SECONDS + 2 * self._topology.deferral.max_stall_us / 1e6)
 
     def _forget(self) -> None:
         """In a forked child: the datapath is the parent's. Here it has no threads, and must never be taken down."""
@@ -141,7 +153,9 @@ class Datapath(Frames):
 
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._parts))
             self._parts = None
+        self._view = None
         self._lock = threading.RLock()  # a thread that is not here may have had it
+        self._view_lock = threading.Lock()
         atexit.unregister(self.stop)
 
     def __enter__(self) -> Self:
@@ -162,7 +176,7 @@ class Datapath(Frames):
         guest's driver 0.3 s to start. Returns early when `until()` is true, asked many times a second.
         """
         vhost = self._vhost(port)
-        options = self.topology.port[port]
+        options = self._topology.port[port]
         assert isinstance(options, VhostPort)
         deadline = time.monotonic() + timeout
         while vhost.ready_txqs == 0:
@@ -190,14 +204,17 @@ class Datapath(Frames):
         """Let generators and ethdevs bring packets in; each generator makes `packets` more frames, 0: no end."""
         if packets < 0:
             raise ValueError(f"packets must be 0 or more, not {packets}")
-        parts = self._running()
-        self._traffic = packets
-        parts.start_traffic(packets, parts.ports)
+        with self._view_lock:
+            ports = self._viewed().ports.values()
+            self._traffic = packets
+            start_traffic(ports, packets)
 
     def stop_traffic(self) -> None:
         """Bring no more packets in; what is accepted goes on its way."""
-        self._traffic = None
-        self._running().stop_traffic()
+        with self._view_lock:
+            ports = self._viewed().ports.values()
+            self._traffic = None
+            stop_traffic(ports)
 
     def run(
         self,
@@ -214,7 +231,6 @@ class Datapath(Frames):
             raise ValueError("run needs an end: seconds, packets or until")
         if (seconds is not None and seconds < 0) or (packets is not None and packets < 1):
             raise ValueError("seconds must be 0 or more, packets 1 or more")
-        parts = self._running()
         deadline = None if seconds is None else time.monotonic() + seconds
         received = self._received()
         self.start_traffic(packets or 0)
@@ -222,7 +238,7 @@ class Datapath(Frames):
             while not (until is not None and until()):
                 if deadline is not None and time.monotonic() >= deadline:
                     break
-                if packets is not None and parts.finished(self._received() - received, packets):
+                if packets is not None and self._has_made(packets, received):
                     break
                 left = _TICK_SECONDS if deadline is None else deadline - time.monotonic()
                 time.sleep(min(_TICK_SECONDS, max(left, 0)))
@@ -242,54 +258,69 @@ class Datapath(Frames):
         """
         deadline = time.monotonic() + _SETTLE_SECONDS
         progress, since = None, time.monotonic()
-        iterations: list[int] = []
-        published: list[int] = []
+        iterations: dict[int, int] = {}  # by core
+        published: dict[int, int] = {}
         while (now := time.monotonic()) < deadline and now - since < patience:
             snapshot = self.snapshot()
-            counters = [(txq.submitted, txq.completed, txq.given_up) for _, _, txq in snapshot.txqs()]
-            before, iterations = iterations, [pmd.iterations for pmd in snapshot.pmds]
-            if counters != progress:
+            counters = {(n, qid): (txq.submitted, txq.completed, txq.given_up) for n, qid, txq in snapshot.txqs()}
+            before, iterations = iterations, {pmd.core: pmd.iterations for pmd in snapshot.pmds}
+            if counters != progress or iterations.keys() != before.keys():
                 progress, since = counters, now
-                published = [0] * len(iterations)
+                published = dict.fromkeys(iterations, 0)
             else:
-                published = [count + (a != b) for count, a, b in zip(published, before, iterations, strict=True)]
+                published = {core: published[core] + (iterations[core] != before[core]) for core in iterations}
                 is_left = any(txq.in_flight or txq.waiting for _, _, txq in snapshot.txqs())
-                if min(published) >= 2 and not is_left and now - since >= self._longest_flush_interval():
+                is_believed = all(count >= 2 for count in published.values())
+                if is_believed and not is_left and now - since >= self._longest_flush_interval():
                     return
             time.sleep(_SETTLE_TICK_SECONDS)
 
     def _longest_flush_interval(self) -> float:
-        return max((pmd.tx_flush_interval_us for pmd in self.topology.pmd), default=0) / 1e6
+        return max((pmd.tx_flush_interval_us for pmd in self._topology.pmd), default=0) / 1e6
 
     # ---- figures ----
 
     def _show(self) -> None:
         show(
             self._running(),
-            self.topology,
-            self._dma_models,
+            self._topology,
             hugepages=self._hugepages,
             seconds_up=time.monotonic() - self._up_since,
         )
 
     def snapshot(self) -> Snapshot:
         """All counters. While threads run each queue's are whole in themselves, and about a millisecond old."""
-        if self._final is not None:
-            return self._final
-        return self._read(self._running())
+        with self._view_lock:
+            return self._final if self._final is not None else self._read(self._viewed())
 
     def vhost_counters(self, port: str) -> VhostCounters:
         """librte_vhost's own counters of the present guest: for each queue ("rxq 0", "txq 0") by their DPDK names.
 
-        Empty for a queue without a guest. Which there are differs between DPDK releases. They are kept under the
-        vring's lock, which a PMD thread may have to wait for meanwhile: not for every second. The final snapshot has
-        those of the guests that were there at the end.
+        Empty without `vhost_counters = true` in the port's table, and for a queue without a guest. Which there
+        are differs between DPDK releases. They are kept under the vring's lock, which a PMD thread may have to
+        wait for meanwhile: not for every second. The final snapshot has those of the guests that were there at
+        the end.
         """
         return read_vhost_counters(self._vhost(port))
 
     def _received(self) -> int:
-        return sum(thread.stats()["rx_packets"] for thread in self._running().pmds.values())
+        return sum(thread.stats()["rx_packets"] for thread in self._viewed().pmds)
 
-    def _read(self, parts: Parts, vhost_counters: Mapping[str, VhostCounters] = MappingProxyType({})) -> Snapshot:
+    def _has_made(self, packets: int, received_before: int) -> bool:
+        """Have all generators made their frames; without one, were so many packets received?"""
+        generators = [port for port in self._viewed().ports.values() if isinstance(port, _native.GeneratorPort)]
+        if generators:
+            return all(port.finished for port in generators)
+        return self._received() - received_before >= packets
+
+    def _read(
+        self,
+        view: View,
+        vhost_counters: Mapping[str, VhostCounters] = MappingProxyType({}),
+        *,
+        is_final: bool = False,
+    ) -> Snapshot:
         seconds = time.monotonic() - self._up_since if self._up_since else 0.0
-        return read_snapshot(parts, self.topology, self._dma_models, self._hugepages, seconds, vhost_counters)
+        return read_snapshot(
+            view, hugepages=self._hugepages, seconds=seconds, vhost_counters=vhost_counters, is_final=is_final
+        )

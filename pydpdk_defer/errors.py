@@ -3,7 +3,8 @@
 
 Whatever DPDK, the operating system or a topology refuses arrives as one of these: what failed, its errno, and
 a hint about what to do. Wrong arguments are `ValueError` and `TypeError` instead, and the data path raises
-nothing at all.
+nothing at all. `UsageError` is the `ValueError` for what a user wrote on a command line, which the verbs tell from an
+error of their own.
 
 The native code looks these classes up by name and calls them with `(message, errno, hint)`, by position.
 """
@@ -11,7 +12,7 @@ The native code looks these classes up by name and calls them with `(message, er
 from errno import EINVAL
 from typing import Any
 
-__all__ = ["DeferError", "DmaError", "EalError", "TopologyError", "VhostError"]
+__all__ = ["DeferError", "DmaError", "EalError", "TopologyError", "UsageError", "VhostError"]
 
 
 class DeferError(OSError):
@@ -43,6 +44,10 @@ class DeferError(OSError):
     def __reduce__(self) -> tuple[Any, ...]:
         # OSError rebuilds itself from (errno, strerror), which is not the order of this constructor.
         return type(self), (self.strerror, self.errno, self.hint), self.__dict__
+
+
+class UsageError(ValueError):
+    """An argument cannot be: the message names it, the value, and what would do."""
 
 
 class EalError(DeferError):

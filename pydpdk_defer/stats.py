@@ -90,15 +90,16 @@ class Rxq(Record):
 class Txq(Record):
     """A transmit queue: `submitted` = `completed` + `in_flight` + `given_up`, in packets.
 
-    `completed` packets reached the guest. `given_up` packets are no longer waited for: those in `quarantined` are still
-    with the engine, and move to `completed` and `late_completions` when it completes them; the others are lost. So the
-    difference of two snapshots may have a negative `given_up`. `wedges`: times that the engine handed nothing back for so long that its device was taken out of use.
-    `retries`: times that the rest of a batch was tried again. With `copy = "auto"`: `engine_changes` from one engine to
-    the other, and `dma_min_bytes`, the mean size from which on DMA costs less, 0 when that is not known.
-    `submit_cycles` were spent in sends that the far side took something of, `complete_cycles` in
-    checks that brought completions back, `wasted_cycles` in sends and checks that moved nothing. `waiting` packets are
-    on their way to it from threads that do not own it. `in_flight_time`: of each batch that was in progress, from its
-    submit to the check that brought its last packet back.
+    `completed` packets reached the guest. `given_up` packets are no longer waited for: those in `quarantined` are
+    still with the engine, and move to `completed` and `late_completions` when it completes them; the others are
+    lost. So the difference of two snapshots may have a negative `given_up`. `wedges`: times that the engine handed
+    nothing back for so long that its device was taken out of use. `retries`: times that the rest of a batch was
+    tried again. With `copy = "auto"`: `engine_changes` from one engine to the other, and `dma_min_bytes`, the mean
+    size from which on DMA costs less, 0 when that is not known. `submit_cycles` were spent in sends that the far
+    side took something of, `complete_cycles` in checks that brought completions back, `wasted_cycles` in sends and
+    checks that moved nothing. `waiting` packets are on their way to it from threads that do not own it.
+    `in_flight_time`: of each batch that was in progress, from its submit to the check that brought its last packet
+    back.
     """
 
     levels = frozenset({"in_flight", "quarantined", "dma_min_bytes", "waiting"})
@@ -128,8 +129,8 @@ class PortCounters(Record):
     """A port with its queues. `copy`: who moves the bytes of a vhost port now ("dma", "cpu" or "auto"), else `None`.
 
     `guest_failures`: connections that ended before they were a guest that is served, or by a message that was refused.
-    `vhost_counters`: librte_vhost's own of the present guest, as `Datapath.vhost_counters` gives them. Empty while the
-    datapath runs, since they lie under locks of the data path; the final figures have them.
+    `vhost_counters`: librte_vhost's own of the present guest, as `Datapath.vhost_counters` gives them, where the port's
+    table asks for them. Empty while the datapath runs, since they lie under locks of the data path; the final figures have them.
     """
 
     levels = frozenset({"kind", "copy", "vhost_counters"})

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 
 from pydpdk_defer import _toml
-from pydpdk_defer._topology_base import Section
+from pydpdk_defer._topology_base import FrozenDict, Section
 from pydpdk_defer._topology_checks import Parts, link_faults, parts_without_faults, peers
 from pydpdk_defer._topology_faults import shape_faults
 from pydpdk_defer._topology_fields import RxqRef, did_you_mean, listed
@@ -67,8 +67,8 @@ class Topology(Section):
     """
 
     eal: EalOptions = EalOptions()
-    dma: Mapping[Name, DmaDevice] = {}
-    port: Mapping[Name, Port] = {}
+    dma: Annotated[Mapping[Name, DmaDevice], AfterValidator(FrozenDict)] = FrozenDict()
+    port: Annotated[Mapping[Name, Port], AfterValidator(FrozenDict)] = FrozenDict()
     pmd: Annotated[tuple[PmdThread, ...], listed("a list of tables, each written [[pmd]]")] = ()
     deferral: DeferralOptions = DeferralOptions()
     forward: ForwardOptions = ForwardOptions()

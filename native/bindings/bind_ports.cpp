@@ -125,7 +125,7 @@ void register_vhost(py::module_& m) {
     py::class_<VhostPort, Port, std::shared_ptr<VhostPort>>(m, "VhostPort")
         .def(py::init([](std::string name, std::string socket, bool client, std::uint16_t queues, bool dma,
                          const std::string& copy, std::uint32_t dma_min_bytes, unsigned wedge_timeout_ms,
-                         unsigned tx_retries_max, std::shared_ptr<dpdk::Mempool> pool) {
+                         unsigned tx_retries_max, bool vhost_counters, std::shared_ptr<dpdk::Mempool> pool) {
                  const VhostPort::Options options{.socket = std::move(socket),
                                                   .client = client,
                                                   .queues = queues,
@@ -133,12 +133,13 @@ void register_vhost(py::module_& m) {
                                                   .copy = parse_copy(copy),
                                                   .dma_min_bytes = dma_min_bytes,
                                                   .wedge_timeout_ms = wedge_timeout_ms,
-                                                  .tx_retries_max = tx_retries_max};
+                                                  .tx_retries_max = tx_retries_max,
+                                                  .vhost_counters = vhost_counters};
                  return std::make_shared<VhostPort>(std::move(name), options, std::move(pool));
              }),
              py::kw_only(), py::arg("name"), py::arg("socket"), py::arg("client"), py::arg("queues"), py::arg("dma"),
              py::arg("copy"), py::arg("dma_min_bytes"), py::arg("wedge_timeout_ms"), py::arg("tx_retries_max"),
-             py::arg("pool"))
+             py::arg("vhost_counters"), py::arg("pool"))
         .def("open", &VhostPort::open, py::call_guard<py::gil_scoped_release>())
         .def_property(
             "copy",

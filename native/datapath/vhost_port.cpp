@@ -68,9 +68,12 @@ VhostPort::~VhostPort() {
 }
 
 void VhostPort::open() {
-    socket_ = std::make_unique<dpdk::VhostSocket>(
-        name(), dpdk::VhostSocket::Options{.path = options_.socket, .client = options_.client, .async = options_.dma},
-        static_cast<dpdk::VhostEvents&>(*this));
+    socket_ = std::make_unique<dpdk::VhostSocket>(name(),
+                                                  dpdk::VhostSocket::Options{.path = options_.socket,
+                                                                             .client = options_.client,
+                                                                             .async = options_.dma,
+                                                                             .counters = options_.vhost_counters},
+                                                  static_cast<dpdk::VhostEvents&>(*this));
 }
 
 defer::WorkFunc VhostPort::work_func() const {

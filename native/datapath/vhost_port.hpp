@@ -29,6 +29,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
         std::uint32_t dma_min_bytes = 0; // see VhostTxq::Options
         unsigned wedge_timeout_ms = 3000;
         unsigned tx_retries_max = 8;
+        bool vhost_counters = false; // librte_vhost keeps its own, for which it reads the header of each packet
     };
 
     VhostPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool);

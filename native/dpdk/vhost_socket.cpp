@@ -212,7 +212,10 @@ VhostSocket::VhostSocket(std::string port_name, const Options& options, VhostEve
     if (!options.client) {
         make_way(port_name, path_);
     }
-    std::uint64_t flags = RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS | RTE_VHOST_USER_NET_STATS_ENABLE;
+    std::uint64_t flags = RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS;
+    if (options.counters) {
+        flags |= RTE_VHOST_USER_NET_STATS_ENABLE;
+    }
     if (options.client) {
         flags |= RTE_VHOST_USER_CLIENT;
     }

@@ -49,8 +49,9 @@ class VhostSocket {
   public:
     struct Options {
         std::string path;
-        bool client = false; // connect to a guest that listens, and reconnect
-        bool async = false;  // the port's vrings may be fed by DMA
+        bool client = false;   // connect to a guest that listens, and reconnect
+        bool async = false;    // the port's vrings may be fed by DMA
+        bool counters = false; // librte_vhost keeps counters of its own
     };
 
     // Registers and starts. Events come from now on. Throws Error(ErrorKind::vhost).

@@ -6,6 +6,7 @@ import argparse
 from pydpdk_defer.cli._arguments import json_target, percentage
 from pydpdk_defer.cli._common import needs_extra, write_json
 from pydpdk_defer.cli._log import print_error
+from pydpdk_defer.errors import UsageError
 from pydpdk_defer.evaluate import load
 
 __all__ = ["add_parser", "run"]
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         from pydpdk_defer.evaluate.compare import compare
     try:
         changes = compare(before, after, args.tolerance, absolute=args.absolute)
-    except ValueError as error:
+    except UsageError as error:
         print_error(error)
         return 2
     if args.json != "-":

@@ -4,6 +4,7 @@
 import argparse
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 from pydpdk_defer.cli._arguments import json_target, percentage, positive_count
 from pydpdk_defer.cli._common import needs_extra, stop_signals, write_json
 from pydpdk_defer.cli._log import print_error, print_fault
-from pydpdk_defer.errors import DeferError
+from pydpdk_defer.errors import DeferError, UsageError
 from pydpdk_defer.evaluate import (
     QUICK,
     Axes,
@@ -176,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
                 command_line=sys.argv,
             )
             return _report(found, args.json)
-    except ValueError as error:
+    except UsageError as error:
         print_error(error)
         return 2
 
@@ -248,9 +249,9 @@ def _model(text: str) -> dict[str, Any]:
     for piece in text.split(","):
         key, _, value = piece.partition("=")
         try:
-            values[key.strip()] = float(value) if "." in value else int(value)
-        except ValueError:
-            raise ValueError(f"{piece!r} is not KEY=VALUE with a number, such as latency_us=2") from None
+            values[key.strip()] = tomllib.loads(f"value = {value}")["value"]  # as in a topology: 2, 1e3, true
+        except tomllib.TOMLDecodeError:
+            raise UsageError(f"{piece!r} is not KEY=VALUE with a number, true or false, such as latency_us=2") from None
     return values
 
 

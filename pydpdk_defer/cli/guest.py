@@ -9,6 +9,7 @@ from typing import Literal
 from pydpdk_defer.cli._arguments import json_target, positive_count, seconds
 from pydpdk_defer.cli._common import stop_signals, write_json
 from pydpdk_defer.cli._log import print_error, print_fault
+from pydpdk_defer.errors import UsageError
 from pydpdk_defer.guest import Guest
 
 __all__ = ["add_parser", "run"]
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb; return the exit status."""
     try:
         guest = _make(args)
-    except ValueError as error:
+    except UsageError as error:
         print_error(error)
         return 2
     with stop_signals() as stopped:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pydpdk_defer.errors import DeferError
+from pydpdk_defer.errors import DeferError, UsageError
 from pydpdk_defer.evaluate._remote import keep_stdout_for_answers, refuse, serve
 from pydpdk_defer.guest import Guest, GuestStats
 
@@ -67,7 +67,7 @@ def main() -> None:
     [setting] = keep_stdout_for_answers()
     try:
         guest = Guest(**json.loads(setting), role="verify")
-    except (DeferError, ValueError) as error:
+    except (DeferError, UsageError) as error:
         refuse(error)
         return
     serving = _Guest(guest)

@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pydpdk_defer import errors
-from pydpdk_defer.errors import DeferError
+from pydpdk_defer.errors import DeferError, UsageError
 
 __all__ = ["Child", "ChildEndedError", "keep_stdout_for_answers", "refuse", "serve"]
 
@@ -65,7 +66,10 @@ class Child:
         return self._process.pid
 
     def ask(self, question: str, timeout: float = 60.0, **arguments: Any) -> Any:
-        """The answer. Raises what the child raised (`DeferError` or `ValueError`), or `ChildEndedError`."""
+        """The answer. Raises what the child raised (`DeferError`, `UsageError`, or `RuntimeError` for anything else).
+
+        `ChildEndedError`: it is gone.
+        """
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps([question, arguments]).encode() + b"\n")
@@ -74,7 +78,7 @@ class Child:
             raise self._ended("has ended") from None
         answer = json.loads(self._line(time.monotonic() + timeout, timeout))
         if "error" in answer:
-            raise _error_from(answer["error"])
+            raise self._error_from(answer["error"])
         return answer["answer"]
 
     def end(self) -> None:
@@ -104,6 +108,14 @@ class Child:
         line, _, self._pending = self._pending.partition(b"\n")
         return line
 
+    def _error_from(self, told: Mapping[str, Any]) -> Exception:
+        kind = getattr(errors, told["kind"], None)
+        if isinstance(kind, type) and issubclass(kind, DeferError):
+            return kind(told["text"], told["errno"], told["hint"])
+        if kind is UsageError:
+            return UsageError(told["text"])
+        return RuntimeError(f"{told['kind']} in the evaluation's {self.name} process: {told['text']} (see {self._log})")
+
     def _ended(self, how: str) -> ChildEndedError:
         status = self._process.wait(_END_SECONDS)
         said = self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
@@ -111,13 +123,6 @@ class Child:
         return ChildEndedError(
             f"the evaluation's {self.name} process {how} (status {status}){last_words}", 0, f"see {self._log}"
         )
-
-
-def _error_from(told: Mapping[str, Any]) -> Exception:
-    kind = getattr(errors, told["kind"], None)
-    if isinstance(kind, type) and issubclass(kind, DeferError):
-        return kind(told["text"], told["errno"], told["hint"])
-    return ValueError(told["text"])
 
 
 def serve(answers: Mapping[str, Callable[..., Any]], meanwhile: Callable[[], None] | None = None) -> None:
@@ -134,18 +139,20 @@ def serve(answers: Mapping[str, Callable[..., Any]], meanwhile: Callable[[], Non
         question, arguments = json.loads(line)
         try:
             reply = {"answer": answers[question](**arguments)}
-        except (DeferError, ValueError) as error:
+        except Exception as error:
+            if not isinstance(error, DeferError | UsageError):
+                traceback.print_exc()  # to the log
             reply = _refusal(error)
         _answer(reply)
 
 
-def refuse(error: DeferError | ValueError) -> None:
+def refuse(error: DeferError | UsageError) -> None:
     """Answer the first question with this error, in the place of `serve`."""
     if sys.stdin.readline():
         _answer(_refusal(error))
 
 
-def _refusal(error: DeferError | ValueError) -> dict[str, Any]:
+def _refusal(error: Exception) -> dict[str, Any]:
     text = error.strerror if isinstance(error, DeferError) else str(error)
     number, hint = (error.errno, error.hint) if isinstance(error, DeferError) else (0, "")
     return {"error": {"kind": type(error).__name__, "text": text, "errno": number, "hint": hint}}

@@ -8,6 +8,7 @@ from itertools import product
 from typing import Literal, TypeVar, get_args
 
 from pydpdk_defer._topology_fields import did_you_mean
+from pydpdk_defer.errors import UsageError
 
 __all__ = [
     "Axes",
@@ -78,16 +79,16 @@ class Axes:
         for axis in ("frames", "bursts", "queues", "policies", "devices", "engines"):
             values: tuple[object, ...] = getattr(self, axis)
             if not values:
-                raise ValueError(f"{axis} is empty: nothing would be measured")
+                raise UsageError(f"{axis} is empty: nothing would be measured")
             if len(set(values)) < len(values):
-                raise ValueError(f"{axis} has {Counter(values).most_common(1)[0][0]} twice")
+                raise UsageError(f"{axis} has {Counter(values).most_common(1)[0][0]} twice")
         _check_range("a frame size", (size for size in self.frames if size != "imix"), FRAME_BYTES)
         _check_range("a burst", self.bursts, BURSTS)
         _check_range("a number of queues", self.queues, QUEUES)
         if len(self.engines) < 2:
-            raise ValueError(f"engines is {self.engines[0]} alone: an evaluation compares at least two")
+            raise UsageError(f"engines is {self.engines[0]} alone: an evaluation compares at least two")
         if len(self.points()) > _POINTS_MAX:
-            raise ValueError(f"the axes span {len(self.points())} points, more than the {_POINTS_MAX} that are allowed")
+            raise UsageError(f"the axes span {len(self.points())} points, more than the {_POINTS_MAX} that are allowed")
 
     def points(self) -> list[Point]:
         """Every point, so ordered that guest and device change as seldom as can be."""
@@ -125,7 +126,7 @@ def _words(text: str, what: str, known: Sequence[_Word]) -> tuple[_Word, ...]:
     for word in _pieces(text, what):
         found = next((one for one in known if one == word), None)
         if found is None:
-            raise ValueError(f"no {what} {word!r}; {did_you_mean(word, known, 'there are')}")
+            raise UsageError(f"no {what} {word!r}; {did_you_mean(word, known, 'there are')}")
         chosen.append(found)
     return tuple(dict.fromkeys(chosen))
 
@@ -143,13 +144,13 @@ def _values(text: str, what: str, limits: tuple[int, int], words: Sequence[str])
 def _pieces(text: str, what: str) -> list[str]:
     pieces = [piece.strip() for piece in text.split(",")]
     if not all(pieces):
-        raise ValueError(f"{text!r} lacks {what} before or after a comma" if any(pieces) else f"{what} is missing")
+        raise UsageError(f"{text!r} lacks {what} before or after a comma" if any(pieces) else f"{what} is missing")
     return pieces
 
 
 def _number(text: str, what: str, limits: tuple[int, int]) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is not {what}: a whole number from {limits[0]} to {limits[1]}")
+        raise UsageError(f"{text!r} is not {what}: a whole number from {limits[0]} to {limits[1]}")
     _check_range(what, [int(text)], limits)
     return int(text)
 
@@ -157,19 +158,19 @@ def _number(text: str, what: str, limits: tuple[int, int]) -> int:
 def _check_range(what: str, values: "Iterator[int] | Sequence[int]", limits: tuple[int, int]) -> None:
     for value in values:
         if not limits[0] <= value <= limits[1]:
-            raise ValueError(f"{value} is not {what}: it must be from {limits[0]} to {limits[1]}")
+            raise UsageError(f"{value} is not {what}: it must be from {limits[0]} to {limits[1]}")
 
 
 def _range(piece: str, what: str, limits: tuple[int, int]) -> Iterator[int]:
     parts = piece.split(":")
     step = parts[2] if len(parts) == 3 else ""
     if step[:1] not in ("x", "+") or not (step[1:].isascii() and step[1:].isdigit()):
-        raise ValueError(f"{piece!r} is not a range: write 64:9000:x2 to double, or 64:1500:+128 to add")
+        raise UsageError(f"{piece!r} is not a range: write 64:9000:x2 to double, or 64:1500:+128 to add")
     first, last, by = _number(parts[0], what, limits), _number(parts[1], what, limits), int(step[1:])
     if first > last:
-        raise ValueError(f"{piece!r} is empty: {first} is more than {last}")
+        raise UsageError(f"{piece!r} is empty: {first} is more than {last}")
     if by < (2 if step[0] == "x" else 1):
-        raise ValueError(f"{piece!r} never ends: {step} leads nowhere")
+        raise UsageError(f"{piece!r} never ends: {step} leads nowhere")
     value = first
     while value < last:
         yield value

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from pydpdk_defer._stats_text import rows
+from pydpdk_defer.errors import UsageError
 from pydpdk_defer.evaluate.axes import Frames, Point, Policy
 from pydpdk_defer.evaluate.comparison import tells
 from pydpdk_defer.evaluate.evaluation import Evaluation
@@ -150,7 +151,7 @@ def compare(before: Evaluation, after: Evaluation, tolerance: float = 0.1, *, ab
         )
     )
     if not changes:
-        raise ValueError(
+        raise UsageError(
             f"{before.folder} and {after.folder} have no point in common that was measured; "
             "compare evaluations of the same axes"
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydpdk_defer import eal
+from pydpdk_defer.errors import UsageError
 from pydpdk_defer.evaluate import store
 from pydpdk_defer.evaluate.axes import Axes, parse_sizes
 from pydpdk_defer.evaluate.bench import Bench
@@ -272,7 +273,7 @@ def _check_same(then: Header, now: Header) -> None:
     for name, (before, after) in pairs.items():
         if before != after:
             told = _difference(before, after)
-            raise ValueError(f"the evaluation to resume was begun with other {name}: {told}")
+            raise UsageError(f"the evaluation to resume was begun with other {name}: {told}")
 
 
 def _difference(before: Any, after: Any) -> str:

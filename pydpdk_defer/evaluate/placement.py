@@ -8,7 +8,7 @@ from errno import EINVAL
 from itertools import combinations
 from typing import Any
 
-from pydpdk_defer.errors import DeferError
+from pydpdk_defer.errors import DeferError, UsageError
 from pydpdk_defer.host.cpus import CpuPlace
 from pydpdk_defer.host.dma_devices import survey
 
@@ -52,7 +52,7 @@ def devices_of(given: Sequence[str]) -> dict[str, str]:
         # "dma_skeleton0,lcore=1" is a device with an argument, not a name.
         name, device = (found[1], found[2]) if found else (f"copier{number or ''}", text)
         if name in named:
-            raise ValueError(
+            raise UsageError(
                 f"two DMA devices are called {name}: give them names, as in a=dma_skeleton0,b=dma_skeleton1"
             )
         named[name] = device

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from pydpdk_defer.errors import UsageError
 from pydpdk_defer.evaluate.comparison import PointFigures, families
 from pydpdk_defer.evaluate.evaluation import Evaluation
 from pydpdk_defer.evaluate.verdict import Verdict
@@ -20,8 +21,13 @@ _BETTER_BY = 0.97  # of two families one must cost so much less to be preferred 
 
 
 def recommended(evaluation: Evaluation) -> tuple[Topology, list[str]]:
-    """The topology, and why it is so, a sentence each. Of families that were measured it takes the cheapest."""
+    """The topology, and why it is so, a sentence each. Of families that were measured it takes the cheapest.
+
+    `ValueError` for an evaluation that measured nothing.
+    """
     pairs = list(zip(evaluation.verdicts, families(evaluation.figures), strict=True))
+    if not pairs:
+        raise UsageError(f"the evaluation in {evaluation.folder} has no measurement to recommend a topology by")
     verdict, points = pairs[0]
     for other, its in pairs[1:]:
         if _cost(its) < _BETTER_BY * _cost(points):

@@ -3,6 +3,8 @@
 
 from dataclasses import dataclass
 
+from pydpdk_defer.errors import UsageError
+
 __all__ = ["QUICK", "Schedule"]
 
 # What one slice takes beside its own time: a lead-in, the engine's change, the end of what is in flight, the guest.
@@ -36,11 +38,11 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("forks", "rounds", "full_rounds", "warm_up_rounds", "verify_every"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+                raise UsageError(f"{name} must be 1 or more, not {getattr(self, name)}")
         if not 0.01 <= self.slice_seconds <= 10:
-            raise ValueError(f"a slice must last 10 ms to 10 s, not {self.slice_seconds * 1000:g} ms")
+            raise UsageError(f"a slice must last 10 ms to 10 s, not {self.slice_seconds * 1000:g} ms")
         if self.no_loss is not None and not 0 <= self.no_loss < 1:
-            raise ValueError(f"no_loss must be from 0 to less than 1, not {self.no_loss:g}")
+            raise UsageError(f"no_loss must be from 0 to less than 1, not {self.no_loss:g}")
 
     def repetitions(self, engines: int) -> int:
         """Measured slices of one point."""

@@ -25,6 +25,7 @@ class Setup(BaseModel):
     memory_mb: int
     hugepages: bool
     pci: bool
+    vhost_counters: bool = False
 
 
 def topology(setup: Setup, queues: int, policy: Policy, device: str) -> Topology:
@@ -44,6 +45,7 @@ def topology(setup: Setup, queues: int, policy: Policy, device: str) -> Topology
                     "queues": queues,
                     "copy": "cpu",
                     "dma": [device],
+                    "vhost_counters": setup.vhost_counters,
                 },
             },
             "pmd": [{"core": setup.core, "rxqs": [f"{source}:{qid}" for qid in range(queues)]}],

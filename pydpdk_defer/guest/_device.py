@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydpdk_defer.errors import UsageError
+
 __all__ = ["DEFAULT_RING_SIZE", "Device", "describe", "feature_names"]
 
 DEFAULT_RING_SIZE = 1024
@@ -60,15 +62,15 @@ def describe(socket: str, *, server: bool, queues: int, mac: str | None, virtio:
     Wrong values are `ValueError`.
     """
     if "," in socket or not socket or len(str(Path(socket).absolute()).encode()) > _MAX_PATH_BYTES:
-        raise ValueError(f"{socket!r} cannot be a socket: a path has 1 to {_MAX_PATH_BYTES} bytes and no comma")
+        raise UsageError(f"{socket!r} cannot be a socket: a path has 1 to {_MAX_PATH_BYTES} bytes and no comma")
     if not 1 <= queues <= _MAX_QUEUES:
-        raise ValueError(f"queues must be 1 to {_MAX_QUEUES}, not {queues}")
+        raise UsageError(f"queues must be 1 to {_MAX_QUEUES}, not {queues}")
     arguments = {"path": str(Path(socket).absolute()), "queues": str(queues), "queue_size": str(DEFAULT_RING_SIZE)}
     if server:
         arguments["server"] = "1"
     if mac is not None:
         if not _MAC.fullmatch(mac):
-            raise ValueError(f"{mac!r} is no MAC address, such as 02:00:00:00:00:01")
+            raise UsageError(f"{mac!r} is no MAC address, such as 02:00:00:00:00:01")
         arguments["mac"] = mac
     arguments |= _further(virtio)
     return Device(
@@ -89,11 +91,11 @@ def _further(virtio: str) -> dict[str, str]:
     for part in filter(None, virtio.split(",")):
         name, equals, value = part.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"virtio: {part!r} is not NAME=VALUE, such as packed_vq=1")
+            raise UsageError(f"virtio: {part!r} is not NAME=VALUE, such as packed_vq=1")
         if name in _OWN_OPTION:
-            raise ValueError(f"virtio: {name} is set by {_OWN_OPTION[name]}")
+            raise UsageError(f"virtio: {name} is set by {_OWN_OPTION[name]}")
         if name not in _DRIVER_ARGUMENTS:
-            raise ValueError(f"virtio: unknown argument {name!r}; known: {', '.join(_DRIVER_ARGUMENTS)}")
+            raise UsageError(f"virtio: unknown argument {name!r}; known: {', '.join(_DRIVER_ARGUMENTS)}")
         arguments[name] = value
     return arguments
 
@@ -101,5 +103,5 @@ def _further(virtio: str) -> dict[str, str]:
 def _ring_size(text: str, *, packed: bool) -> int:
     size = int(text) if text.isascii() and text.isdigit() else 0
     if not 64 <= size <= _MAX_RING_SIZE or (not packed and size & (size - 1)):
-        raise ValueError(f"virtio: queue_size={text} is no power of two from 64 to {_MAX_RING_SIZE}")
+        raise UsageError(f"virtio: queue_size={text} is no power of two from 64 to {_MAX_RING_SIZE}")
     return size

@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from pydpdk_defer import _native, eal
 from pydpdk_defer._records import Times
-from pydpdk_defer.errors import DeferError, EalError, VhostError
+from pydpdk_defer.errors import DeferError, EalError, UsageError, VhostError
 from pydpdk_defer.guest._connect import Connector
 from pydpdk_defer.guest._device import describe
 from pydpdk_defer.guest._memory import start_eal
@@ -71,14 +71,14 @@ class Guest:
         reconnect: bool = False,
     ) -> None:
         if role not in ("sink", "echo", "verify"):
-            raise ValueError(f"role must be 'sink', 'echo' or 'verify', not {role!r}")
+            raise UsageError(f"role must be 'sink', 'echo' or 'verify', not {role!r}")
         if not 1024 <= data_room <= 16384:
-            raise ValueError(f"data_room must be 1024 to 16384 bytes, not {data_room}")
+            raise UsageError(f"data_room must be 1024 to 16384 bytes, not {data_room}")
         if memory_mb < 32:
-            raise ValueError(f"memory_mb must be 32 or more, not {memory_mb}")
+            raise UsageError(f"memory_mb must be 32 or more, not {memory_mb}")
         self._cpus = eal.available_cpus()
         if core is not None and core not in self._cpus:
-            raise ValueError(f"core {core} is none that this process may use: {sorted(self._cpus)}")
+            raise UsageError(f"core {core} is none that this process may use: {sorted(self._cpus)}")
         self.socket = os.fspath(socket)
         self.role = role
         self.server = server

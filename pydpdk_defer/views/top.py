@@ -42,6 +42,7 @@ class Top:
         self._counted: Snapshot | None = None  # at the last look
         self._grown: Snapshot | None = None  # between the last two
         self._baseline: Snapshot | None = None
+        self._since_clear: Snapshot | None = None
         self.is_paused = False
         self.is_detail = False
         self.sort = SORTS[0]
@@ -54,6 +55,7 @@ class Top:
         before, self._now, self._counted = self._counted, look, look.snapshot
         if self._baseline is None:
             self._baseline = self._counted
+        self._since_clear = self._counted - self._baseline
         self._grown = self._counted - before if before is not None else None
 
     def key(self, key: str) -> None:
@@ -64,6 +66,8 @@ class Top:
             self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
         elif key == "c":
             self._baseline = self._counted
+            if self._counted is not None:
+                self._since_clear = self._counted - self._counted
         elif key in ("up", "down"):
             self._choose(-1 if key == "up" else 1)
         elif key == "enter":
@@ -213,9 +217,8 @@ class Top:
         return rxqs[qid].packets if qid < len(rxqs) else 0
 
     def _since(self, name: str, qid: int) -> Txq:
-        assert self._counted is not None
-        assert self._baseline is not None
-        return (self._counted - self._baseline).ports[name].txqs[qid]
+        assert self._since_clear is not None
+        return self._since_clear.ports[name].txqs[qid]
 
     def _choice(self) -> tuple[str, int] | None:
         queues = self._order() if self._counted is not None else []

@@ -46,6 +46,7 @@ def change(folder: Path, changes: int, seed: int) -> tuple[dict[str, int], list[
         "topology": topology(
             folder / "vm0.sock",
             port__src__rate_pps=800,  # what a handoff holds lasts for a second
+            port__vm0__vhost_counters=True,
             pmd=[{"core": PMD_CORE, "rxqs": ["src:0"], "sleep_max_us": SLEEP_MAX_US}],
         ),
         "cores": [PMD_CORE, SHARED_CORE],

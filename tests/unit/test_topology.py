@@ -131,6 +131,7 @@ def test_defaults() -> None:
                 "dma_by_queue": {},
                 "wedge_timeout_ms": 3000,
                 "tx_retries_max": 8,
+                "vhost_counters": False,
                 "dma_min_bytes": 0,
             },
         },

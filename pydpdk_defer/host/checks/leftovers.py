@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What processes left that are no more, and what is in the way of a topology's sockets."""
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ def leftover_checks(host: Host) -> Iterator[Check]:
     stale = [
         folder
         for folder in sorted((host.root / str(host.runtime_folder).lstrip("/")).glob("*"))
-        if folder.is_dir() and not _lives(folder, host.root, listening)
+        if folder.is_dir() and not _is_alive(folder, host.root, listening)
     ]
     if stale:
         paths = [f"/{folder.relative_to(host.root)}" for folder in stale]
@@ -37,12 +38,35 @@ def leftover_checks(host: Host) -> Iterator[Check]:
             yield _socket(host, name, port.socket, port.mode, listening)
 
 
-def _lives(folder: Path, root: Path, listening: set[str]) -> bool:
-    """Whether a process listens at its telemetry socket, or has one of another's network namespace."""
-    sockets = [path for path in folder.glob("dpdk_telemetry.v2*") if stat.S_ISSOCK(path.lstat().st_mode)]
+def _is_alive(folder: Path, root: Path, listening: set[str]) -> bool:
+    """Whether a process still uses a runtime folder: it is dangerous to call one dead that is not.
+
+    A primary process locks `config` as long as it lives, which is how DPDK itself tells (rte_eal_primary_proc_alive),
+    unless it was started with --in-memory; then, and in a container of another pid namespace, its sockets show it.
+    """
+    sockets = [path for path in folder.iterdir() if stat.S_ISSOCK(path.lstat().st_mode)]
     names = {f"/{path.relative_to(root)}" for path in sockets}
     # /var/run is /run.
-    return bool(names & listening or {name.removeprefix("/var") for name in names} & listening)
+    if names & listening or {name.removeprefix("/var") for name in names} & listening:
+        return True
+    return _is_locked(folder / "config")
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether another process holds a lock on the file; one that cannot be asked counts as locked."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        os.lockf(descriptor, os.F_TEST, 0)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _socket(host: Host, name: str, path: str, mode: str, listening: set[str]) -> Check:

@@ -22,11 +22,21 @@ _PIECE_BYTES = (BUFFER_BYTES - _TABLE_BYTES) // 2
 class RingGuest(Frontend):
     """Ready to send and receive after `start`. `mac`: for frames that say who sent them.
 
-    `indirect`: each buffer is two pieces that an indirect descriptor's table names.
+    `indirect`: each buffer is two pieces that an indirect descriptor's table names. `in_order`: buffers must come back
+    in the order in which they were made available, as drivers of VIRTIO_F_IN_ORDER take for granted.
     """
 
-    def __init__(self, path: Path, pairs: int = 1, mac: str = "02:00:00:00:00:0a", *, indirect: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        pairs: int = 1,
+        mac: str = "02:00:00:00:00:0a",
+        *,
+        indirect: bool = False,
+        in_order: bool = False,
+    ) -> None:
         super().__init__(path, pairs, indirect=indirect)
+        self._in_order = in_order
         self.mac = bytes.fromhex(mac.replace(":", ""))
         self._memory: mmap.mmap | None = None
         self._added = 0
@@ -96,6 +106,9 @@ class RingGuest(Frontend):
         buffers = self._buffers(vring)
         while self._taken[vring] & 0xFFFF != self._used_index(vring):
             slot, length = struct.unpack("=II", self._read(self._used_place(vring), 8))
+            if self._in_order:
+                expected = self._taken[vring] % RING_SIZE
+                assert slot == expected, f"buffer {slot} came back where buffer {expected} is next"
             data = self._read(buffers + slot * BUFFER_BYTES, length)
             left, begun = self._partial.pop(vring, (0, b""))
             if not begun:
@@ -108,6 +121,15 @@ class RingGuest(Frontend):
             self._taken[vring] += 1
             self._make_available(vring, slot)
         return frames
+
+    def unread(self, pair: int = 0) -> int:
+        """Buffers that came back and that `received` has not looked at yet."""
+        return (self._used_index(2 * pair) - self._taken[2 * pair]) & 0xFFFF
+
+    def replace_call(self, pair: int = 0) -> None:
+        """Have another event for packets that came, as a driver does that masks its interrupt."""
+        vring = 2 * pair
+        self.send(Request.SET_VRING_CALL, struct.pack("=Q", vring), [self.call_fds[vring]])
 
     def wait_for(self, count: int, pair: int = 0, seconds: float = 30) -> list[bytes]:
         """So many frames, or more."""

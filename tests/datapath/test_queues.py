@@ -169,8 +169,10 @@ def test_a_guest_has_more_queues_than_its_port(folder: Path) -> None:
             for pair in range(2):
                 assert list(streams(guest.wait_for(50, pair))) == [pair]
             assert guest.received(2) == guest.received(3) == []
+            assert guest.ask(Request.GET_QUEUE_NUM) == 2
             run.signal(signal.SIGINT)
             run.result()
+    assert run.stderr.count("port vm0: the guest uses queue pair") == 1
 
 
 @EITHER_COPY

@@ -38,10 +38,12 @@ class Request(IntEnum):
     SET_VRING_NUM = 8
     SET_VRING_ADDR = 9
     SET_VRING_BASE = 10
+    GET_VRING_BASE = 11
     SET_VRING_KICK = 12
     SET_VRING_CALL = 13
     GET_PROTOCOL_FEATURES = 15
     SET_PROTOCOL_FEATURES = 16
+    GET_QUEUE_NUM = 17
     SET_VRING_ENABLE = 18
 
 
@@ -91,6 +93,10 @@ class Frontend:
     def ask(self, request: int) -> int:
         """A message that is answered by a number of 64 bits."""
         self.send(request)
+        return self.answer(request)
+
+    def answer(self, request: int) -> int:
+        """The answer to a message that was sent."""
         header = self._receive(12)
         answered, flags, size = struct.unpack("=III", header)
         assert (answered, flags & _REPLY, size) == (request, _REPLY, 8), header

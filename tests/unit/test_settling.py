@@ -32,7 +32,9 @@ def settle(
         nonlocal seen
         seen = next(looks)
         txq = SimpleNamespace(submitted=100, completed=100 - in_flight, given_up=0, in_flight=in_flight, waiting=0)
-        pmds = [SimpleNamespace(iterations=1024 * seen), SimpleNamespace(iterations=iterations(seen))]
+        pmds = [
+            SimpleNamespace(core=core, iterations=count) for core, count in enumerate((1024 * seen, iterations(seen)))
+        ]
         return SimpleNamespace(pmds=pmds, txqs=lambda: iter([("out", 0, txq)]))
 
     monkeypatch.setattr(Datapath, "snapshot", snapshot)

@@ -9,9 +9,9 @@ elsewhere.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from pydpdk_defer._topology_base import Flag, Section
+from pydpdk_defer._topology_base import Flag, FrozenDict, Section
 from pydpdk_defer._topology_dma_model import DmaModel
 from pydpdk_defer._topology_fields import (
     fault_at,
@@ -163,7 +163,9 @@ class VhostPort(Section):
     copy_: Annotated[Literal["dma", "cpu", "auto"], one_of("dma", "cpu", "auto"), Field(alias="copy")] = "cpu"
     dma_min_bytes: Annotated[int, whole(0, 65535)] = 0
     dma: Annotated[tuple[Annotated[str, text()], ...], listed('a list of DMA names, as in ["copier"]')] = ()
-    dma_by_queue: Mapping[Annotated[str, queue_number()], Annotated[str, text()]] = {}
+    dma_by_queue: Annotated[
+        Mapping[Annotated[str, queue_number()], Annotated[str, text()]], AfterValidator(FrozenDict)
+    ] = FrozenDict()
     wedge_timeout_ms: Annotated[int, whole(1, 3_600_000)] = 3000
     tx_retries_max: Annotated[int, whole(0, 32)] = 8
     vhost_counters: Flag = False

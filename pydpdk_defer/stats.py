@@ -128,9 +128,10 @@ class Txq(Record):
 class PortCounters(Record):
     """A port with its queues. `copy`: who moves the bytes of a vhost port now ("dma", "cpu" or "auto"), else `None`.
 
-    `guest_failures`: connections that ended before they were a guest that is served, or by a message that was refused.
-    `vhost_counters`: librte_vhost's own of the present guest, as `Datapath.vhost_counters` gives them, where the port's
-    table asks for them. Empty while the datapath runs, since they lie under locks of the data path; the final figures have them.
+    `guest_failures`: connections that ended before they were a guest that is served, or by a message that was
+    refused. `vhost_counters`: librte_vhost's own of the present guest, as `Datapath.vhost_counters` gives them,
+    where the port's table asks for them. Empty while the datapath runs, since they lie under locks of the data
+    path; the final figures have them.
     """
 
     levels = frozenset({"kind", "copy", "vhost_counters"})

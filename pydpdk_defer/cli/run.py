@@ -15,7 +15,7 @@ from pydpdk_defer.cli._log import print_fault, print_note, to_stderr
 from pydpdk_defer.datapath import Datapath
 from pydpdk_defer.eal import runtime_folder
 from pydpdk_defer.stats import Snapshot
-from pydpdk_defer.topology import Topology
+from pydpdk_defer.topology import DeferralOptions, Topology
 
 __all__ = ["add_parser", "run"]
 
@@ -72,7 +72,11 @@ def run(args: argparse.Namespace) -> int:
             if not stopped():
                 show = _Live(datapath, args.interval, args.quiet or args.log_format == "json")
                 datapath.run(args.duration, args.packets, until=lambda: show() or stopped())
-        return _report(datapath.snapshot(), args.json)
+        final = datapath.snapshot()
+        status = _report(final, args.json)
+        if (late := sum(txq.late_completions for _, _, txq in final.txqs())) and not args.quiet:
+            print_note(_about_late_copies(late, topology.deferral))
+        return status
 
 
 @contextmanager
@@ -96,6 +100,15 @@ def _report(final: Snapshot, json_target: str | None) -> int:
     for fault in faults:
         print_fault(fault)
     return 1 if faults else 0
+
+
+def _about_late_copies(packets: int, deferral: DeferralOptions) -> str:
+    limits = ("attempt_limit", "deadline_us", "max_stall_us")
+    told = [f"{name} = {value}" for name in limits if (value := getattr(deferral, name))]
+    return (
+        f"{packets} packets were given up and reached the guest later; they count as completed. To have them waited "
+        f"for, raise in [deferral] what gave them up: {', '.join(told)}"
+    )
 
 
 def _wait_for_guests(datapath: Datapath, timeout: float | None, stopped: Callable[[], bool]) -> None:

@@ -116,3 +116,59 @@ def test_a_port_goes_within_a_bound_though_its_device_hangs(folder: Path) -> Non
     figures = json.loads(final)
     assert ["dma copier" in fault for fault in figures["faults"]] == [True]
     assert all(pool["available"] == pool["size"] for pool in figures["mempools"].values())
+
+
+def test_several_threads_use_a_datapath(folder: Path) -> None:
+    task = {
+        "topology": topology(
+            folder / "vm0.sock",
+            port={"src": {"kind": "generator", "rate_pps": 5_000}, "null": {"kind": "ethdev", "device": "net_null0"}},
+            dma={},
+            forward={"wires": [["src", "null"]]},
+            pmd=[{"core": PMD_CORE, "rxqs": ["src:0"], "sleep_max_us": SLEEP_MAX_US}],
+        ),
+        "socket": str(folder / "vm1.sock"),
+        "core": SHARED_CORE,
+        "changes": 15,
+    }
+    script = Path(__file__).with_name("threads_datapath.py")
+    with Process(folder, "script", [sys.executable, str(script), json.dumps(task)]) as run:
+        assert run.finish() == 0, run.stderr
+    figures = json.loads(run.stdout.splitlines()[-1])
+    assert figures["errors"] == []
+    assert figures["snapshots"] > 15
+    assert_books_balance(figures)
+
+
+AGAIN = r"""
+import json, logging, sys
+import pydpdk_defer as pd
+
+logging.basicConfig(level=logging.INFO)
+dp = pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1])))
+dp.stop()  # harmless
+dp.start()
+print("up", flush=True)
+sys.stdin.readline()
+dp.set_copy("vm0", "cpu")
+assert dp.topology.port["vm0"].copy_ == "cpu"
+dp.set_dma_model("copier", pd.DmaModel(latency_us=7.0))
+assert dp.topology.dma["copier"].model.latency_us == 7.0
+dp.change(pd.Topology.loads(dp.topology.to_toml()))
+try:
+    dp.topology = None
+except AttributeError:
+    print("read-only", flush=True)
+dp.stop()
+"""
+
+
+def test_a_start_after_a_stop_is_watched_and_the_topology_is_what_is(folder: Path) -> None:
+    tables = topology(folder / "vm0.sock", dma__copier__model={"latency_us": 1.0})
+    with Process(folder, "script", [sys.executable, "-c", AGAIN, json.dumps(tables)]) as run:
+        run.wait_for_text("up")
+        with Guest(folder, folder / "vm0.sock", role="sink"):
+            run.wait_for_text("port vm0: guest connected")
+            run.tell()
+            assert run.finish() == 0, run.stderr
+    assert "read-only" in run.stdout

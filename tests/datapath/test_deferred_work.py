@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 from delivery import LONG_RING
-from processes import SHARED_CORE, Guest, Process, Run, assert_books_balance, assert_intact, dropped, topology, txq_sum
+from processes import (
+    SHARED_CORE,
+    Guest,
+    Process,
+    Run,
+    assert_books_balance,
+    assert_intact,
+    dropped,
+    reached,
+    topology,
+)
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -71,8 +81,8 @@ def test_other_rules_while_packets_pass_lose_none(folder: Path) -> None:
     assert_books_balance(figures)
     [pmd], [txq] = figures["pmds"], figures["ports"]["vm0"]["txqs"]
     assert pmd["work_deferred"] == pmd["work_done"] + pmd["work_dropped"] > 100
-    assert txq["given_up"] == txq["late_completions"]  # after a second without the CPU for the copying thread
-    assert report["received"] == txq["completed"] + txq["late_completions"]
+    assert txq["given_up"] == 0  # a second without the CPU for the copying thread makes some late, and loses none
+    assert report["received"] == txq["completed"]
     assert report["lost"] <= dropped(figures, "vm0")
     assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0]
 
@@ -132,9 +142,7 @@ def test_no_item_outlives_its_port(folder: Path, policy: str) -> None:
     figures = final_figures(run)
     assert_books_balance(figures)
     for port, report in zip(("vm0", "vm1"), reports, strict=True):
-        late = txq_sum(figures, port, "late_completions")
-        assert txq_sum(figures, port, "given_up") == late
-        assert report["received"] == txq_sum(figures, port, "completed") + late > 0
+        assert report["received"] == reached(figures, port) > 0
         assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0]
 
 
@@ -176,10 +184,11 @@ def test_what_is_given_up_stays_in_quarantine_until_the_engine_hands_it_back(fol
     assert_books_balance(figures)
     txq = figures["ports"]["vm0"]["txqs"][0]
     assert int(run.stdout.splitlines()[-2]) > 0
-    assert txq["given_up"] == txq["late_completions"] > 500
+    assert txq["late_completions"] > 500
+    assert txq["given_up"] == 0
     assert figures["pmds"][0]["work_dropped"] > 0
     # Late is not lost: the guest has them, in order and intact.
-    assert report["received"] == txq["completed"] + txq["late_completions"]
+    assert report["received"] == txq["completed"]
     assert [report[trouble] for trouble in ("corrupt", "reordered", "duplicates")] == [0, 0, 0]
 
 

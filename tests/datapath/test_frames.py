@@ -148,9 +148,11 @@ import pydpdk_defer as pd
 
 with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
     dp.start_traffic()
-    for _ in range(60):  # each has 28 MB of mbufs
+    kept = []
+    for _ in range(60):  # each has 28 MB of mbufs while it lasts
         with dp.capture("src", "rx", count=20) as capture:
             assert sum(1 for _ in capture) == 20
+        kept.append(capture)
     held = dp.capture("src", count=1)
     with pytest.raises(ValueError, match="captured already"):
         dp.capture("src")
@@ -173,6 +175,32 @@ with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
 final = dp.snapshot()
 assert final.faults(stopped=True) == []
 """
+
+
+UNTIL = r"""
+import json, sys
+import pydpdk_defer as pd
+
+with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
+    dp.start_traffic()
+    times = [frame.time_ns for frame in dp.capture("src", "rx", seconds=0.2, snap_bytes=64)]
+    dp.stop_traffic()
+assert times
+# Both clocks were read one after the other when the capture began.
+assert max(times) - min(times) <= 200_000_000, max(times) - min(times)
+"""
+
+
+def test_a_capture_of_some_seconds_ends_on_a_port_that_is_never_quiet(folder: Path) -> None:
+    """Frames come faster than Python reads them."""
+    tables = topology(
+        folder / "vm0.sock",
+        port={"src": {"kind": "generator"}, "null": {"kind": "ethdev", "device": "net_null0"}},
+        forward={"wires": [["src", "null"]]},
+        pmd=[{"core": 1, "rxqs": ["src:0"]}],
+    )
+    with Process(folder, "script", [sys.executable, "-c", UNTIL, json.dumps(tables)]) as run:
+        assert run.finish() == 0, run.stderr
 
 
 def test_captures_without_end_take_no_memory_and_forgotten_ones_end(folder: Path) -> None:

@@ -129,7 +129,7 @@ def test_memory_is_added_while_packets_pass(folder: Path, copy: str) -> None:
     for pair, numbers in seen.items():
         txq = figures["ports"]["vm0"]["txqs"][pair]
         assert numbers == sorted(set(numbers))
-        assert len(numbers) == txq["completed"] + txq["late_completions"] > 0
+        assert len(numbers) == txq["completed"] > 0
     assert figures["ports"]["vm0"]["guest_connects"] == 1
 
 

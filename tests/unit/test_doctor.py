@@ -4,6 +4,8 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -210,17 +212,38 @@ def test_a_socket_that_another_process_serves(host: Host) -> None:
     assert check(looked(host, topology()), "port.vm0.socket").found == "/tmp/vm0.sock: another process serves it"
 
 
+# A primary process without telemetry: it holds a lock on its configuration as long as it lives.
+LOCKS = """
+import fcntl, sys
+with open(sys.argv[1], "r+") as config:
+    fcntl.lockf(config, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    sys.stdin.readline()
+"""
+
+
 def test_runtime_folders_that_are_left(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of a process that is dead; the others answer by telemetry, by another socket, or hold a lock."""
     assert check(looked(host), "runtime folders").status == "OK"
-    dead, alive = (runtime_dir.of_prefix(prefix) for prefix in ("dead", "alive"))
-    for place in (dead, alive):
+    dead, asked, silent, locked = (runtime_dir.of_prefix(prefix) for prefix in ("dead", "asked", "silent", "locked"))
+    for place in (dead, asked, silent, locked):
         folder = host.root / place.relative_to("/")
         folder.mkdir(parents=True)
+        (folder / "config").touch()
         monkeypatch.chdir(folder)  # the whole path may be too long for a socket
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind("dpdk_telemetry.v2")
-    host.write("proc/net/unix", f"Num\n0: 2 0 10000 5 01 41 {alive}/dpdk_telemetry.v2")
-    found = check(looked(host), "runtime folders")
+        for name in ("dpdk_telemetry.v2", "mp_socket"):
+            with socket.socket(socket.AF_UNIX) as server:
+                server.bind(name)
+    listening = [f"{asked}/dpdk_telemetry.v2", f"{silent}/mp_socket"]
+    host.write("proc/net/unix", "".join(f"0: 2 0 10000 5 01 41 {path}\n" for path in ("Num", *listening)))
+    config = host.root / locked.relative_to("/") / "config"
+    with subprocess.Popen(
+        [sys.executable, "-c", LOCKS, str(config)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        found = check(looked(host), "runtime folders")
+        process.communicate("\n")
     assert (found.status, found.found) == ("WARN", "1 without a process")
     assert found.commands == (f"sudo rm -r {dead}",)
 

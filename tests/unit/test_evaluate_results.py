@@ -18,8 +18,10 @@ from jsonschema import Draft202012Validator
 from markupsafe import escape
 
 from pydpdk_defer.cli import main
-from pydpdk_defer.errors import DeferError
+from pydpdk_defer.cli.evaluate import _model as model_of
+from pydpdk_defer.errors import DeferError, UsageError
 from pydpdk_defer.evaluate import store
+from pydpdk_defer.evaluate._remote import Child
 from pydpdk_defer.evaluate.axes import Axes, Engine, Point, parse_sizes
 from pydpdk_defer.evaluate.evaluation import Evaluation, load
 from pydpdk_defer.evaluate.histograms import encode, merge, percentiles_us
@@ -518,3 +520,47 @@ def test_nothing_in_common(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     evaluated(tmp_path / "b", axes=Axes(frames=(128,)))
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 2
     assert "have no point in common" in capsys.readouterr().err
+
+
+def test_an_evaluation_that_measured_nothing_recommends_nothing(tmp_path: Path) -> None:
+    with store.Recorder(tmp_path / "e", header()):
+        pass
+    with pytest.raises(UsageError, match="no measurement to recommend a topology by"):
+        recommended(load(tmp_path / "e"))
+
+
+def test_an_error_of_our_own_is_no_wrong_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated(tmp_path / "e")
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("zip() argument 2 is longer than argument 1")
+
+    monkeypatch.setattr("pydpdk_defer.evaluate.compare.compare", broken)
+    with pytest.raises(ValueError, match="zip"):
+        main(["compare", str(tmp_path / "e"), str(tmp_path / "e")])
+    monkeypatch.setattr("pydpdk_defer.cli.evaluate.evaluate", broken)
+    with pytest.raises(ValueError, match="zip"):
+        main(["evaluate", "--quick", "--out", str(tmp_path / "other")])
+
+
+def test_a_child_tells_wrong_use_from_an_error_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    with Child("refusing_child", {}, tmp_path / "log") as child:
+        with pytest.raises(UsageError, match=r"^such a thing cannot be$"):
+            child.ask("use", wrong=True)
+        with pytest.raises(RuntimeError, match=r"ValueError in the evaluation's refusing_child process: zip\("):
+            child.ask("use", wrong=False)
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("latency_us=1e3", {"latency_us": 1000.0}),
+        ("stall_at_copy=10,stall_ms=2,stall_repeat=true", {"stall_at_copy": 10, "stall_ms": 2, "stall_repeat": True}),
+    ],
+)
+def test_values_of_a_model_are_written_as_in_a_topology(text: str, values: dict[str, Any]) -> None:
+    assert model_of(text) == values
+    with pytest.raises(UsageError, match="'latency_us=fast' is not KEY=VALUE"):
+        model_of("latency_us=fast")

@@ -6,6 +6,7 @@ import re
 import pytest
 from telemetry_lists import lists
 
+from pydpdk_defer.stats import Snapshot
 from pydpdk_defer.views.top import KEYS, Look, Top
 
 FIRST = {"pmd__rx_packets": 5000, "pmd__busy_cycles": 10**8, "txq__submitted": 4900, "txq__completed": 4900}
@@ -193,3 +194,22 @@ def test_one_queue_in_detail() -> None:
     assert line_of(shown, "in flight, us").endswith("mean 1.5  p50 1.2  max 9.0")
     shown.key("escape")
     assert line_of(shown, "core 1")
+
+
+def test_many_queues_take_one_difference_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is of the whole datapath: one for each queue that is drawn would be too much."""
+    made = 0
+    subtract = Snapshot.__sub__
+
+    def counted(now: Snapshot, before: Snapshot) -> Snapshot:
+        nonlocal made
+        made += 1
+        return subtract(now, before)
+
+    monkeypatch.setattr(Snapshot, "__sub__", counted)
+    shown = top(FIRST, SECOND)
+    made = 0
+    shown.sort = "drops"
+    shown.lines(120, 40)
+    shown.key("down")
+    assert made == 0

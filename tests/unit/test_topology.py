@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A topology that is right: what is read, what its helpers answer, and how it is written back."""
 
+import copy
 import pickle
 import tomllib
 from pathlib import Path
@@ -268,3 +269,13 @@ def test_several_threads_may_share_a_port_by_its_queues() -> None:
         {"core": 2, "rxqs": ["src:1", "src:3", "vm0:0"]},
     ]
     assert len(Topology.from_dict(tables(port=ports, pmd=pmds)).pmd) == 2
+
+
+def test_nothing_changes_once_it_is_read() -> None:
+    topology = Topology.loads(EVERYTHING)
+    with pytest.raises(TypeError, match="take to_dict"):
+        topology.port["vm1"] = topology.port["vm0"]  # type: ignore[index]
+    with pytest.raises(TypeError, match="take to_dict"):
+        topology.dma.clear()  # type: ignore[attr-defined]
+    assert topology == copy.deepcopy(topology) == pickle.loads(pickle.dumps(topology))
+    assert hash(topology) == hash(Topology.from_dict(topology.to_dict()))

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A datapath that several threads use at once; a process of its own, for test_changes.py.
+
+    python threads_datapath.py JSON      {"topology": ..., "socket": PATH, "core": CPU, "changes": N}
+
+One thread lets traffic pass by `run` again and again, one takes snapshots, and the main thread changes ports and
+PMD threads meanwhile. Prints a line of JSON: what the threads raised, how many snapshots there were, and the final
+figures with their faults.
+"""
+
+import json
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pydpdk_defer as pd
+
+
+def main(task: dict[str, Any]) -> None:
+    errors: list[str] = []
+    snapshots = 0
+    ended = threading.Event()
+
+    def until_ended(work: Callable[[], None]) -> None:
+        try:
+            while not ended.is_set():
+                work()
+        except Exception:
+            errors.append(traceback.format_exc())
+
+    with pd.Datapath(pd.Topology.from_dict(task["topology"])) as dp:
+
+        def look() -> None:
+            nonlocal snapshots
+            assert dp.snapshot().faults() == []
+            snapshots += 1
+
+        threads = [threading.Thread(target=until_ended, args=(work,)) for work in (look, lambda: dp.run(seconds=0.05))]
+        for thread in threads:
+            thread.start()
+        for _ in range(task["changes"]):
+            dp.add_port("more", {"kind": "vhost", "socket": task["socket"]})
+            dp.add_pmd(task["core"], ["more:0"], sleep_max_us=200)
+            dp.remove_pmd(task["core"])
+            dp.remove_port("more")
+        ended.set()
+        for thread in threads:
+            thread.join()
+    final = dp.snapshot()
+    report = {"errors": errors, "snapshots": snapshots, "faults": final.faults(stopped=True)}
+    print(json.dumps(final.to_dict() | report), flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

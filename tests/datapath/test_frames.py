@@ -178,12 +178,15 @@ assert final.faults(stopped=True) == []
 
 
 UNTIL = r"""
-import json, sys
+import json, sys, time
 import pydpdk_defer as pd
 
 with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
     dp.start_traffic()
-    times = [frame.time_ns for frame in dp.capture("src", "rx", seconds=0.2, snap_bytes=64)]
+    times = []
+    for frame in dp.capture("src", "rx", seconds=0.2, snap_bytes=64):
+        times.append(frame.time_ns)
+        time.sleep(50e-6)  # a reader that does something with each
     dp.stop_traffic()
 assert times
 # Both clocks were read one after the other when the capture began.

@@ -40,14 +40,16 @@ def main(task: dict[str, Any]) -> None:
         threads = [threading.Thread(target=until_ended, args=(work,)) for work in (look, lambda: dp.run(seconds=0.05))]
         for thread in threads:
             thread.start()
-        for _ in range(task["changes"]):
-            dp.add_port("more", {"kind": "vhost", "socket": task["socket"]})
-            dp.add_pmd(task["core"], ["more:0"], sleep_max_us=200)
-            dp.remove_pmd(task["core"])
-            dp.remove_port("more")
-        ended.set()
-        for thread in threads:
-            thread.join()
+        try:
+            for _ in range(task["changes"]):
+                dp.add_port("more", {"kind": "vhost", "socket": task["socket"]})
+                dp.add_pmd(task["core"], sleep_max_us=200)
+                dp.remove_pmd(task["core"])
+                dp.remove_port("more")
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
     final = dp.snapshot()
     report = {"errors": errors, "snapshots": snapshots, "faults": final.faults(stopped=True)}
     print(json.dumps(final.to_dict() | report), flush=True)

@@ -139,6 +139,35 @@ TEST(VringLease, KeepsOwnersAndTheEventThreadApart) {
     EXPECT_GT(ledger, calls);
 }
 
+// A device that was just lent is not given back by an owner that still thinks of the one before.
+TEST(VringLease, KeepsTheNextDeviceAfterOneThatLeft) {
+    constexpr int devices = 20'000;
+    VringLease lease;
+    std::atomic<bool> ended{false};
+    std::thread owner([&] {
+        while (!ended) {
+            lease.answer([] { return true; });
+        }
+    });
+    int thrown_away = 0;
+    for (int vid = 0; vid < devices; ++vid) {
+        lease.grant(vid);
+        for (int look = 0; look < 100; ++look) {
+            if (lease.is_back()) {
+                ++thrown_away;
+                break;
+            }
+        }
+        lease.ask_back();
+        while (!lease.is_back()) {
+            std::this_thread::yield();
+        }
+    }
+    ended = true;
+    owner.join();
+    EXPECT_EQ(thrown_away, 0) << "of " << devices << " devices";
+}
+
 // While no owner is there the event thread takes the place.
 TEST(VringLease, GoesToWhoeverComesWhileNobodyOwnsIt) {
     VringLease lease;

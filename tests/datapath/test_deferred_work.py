@@ -5,6 +5,7 @@ import json
 import statistics
 import sys
 from pathlib import Path
+from signal import SIGINT
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from processes import (
     dropped,
     reached,
     topology,
+    txq_sum,
 )
 
 pytestmark = pytest.mark.timeout(180)
@@ -169,6 +171,33 @@ with pd.Datapath(topology) as dp:
     sys.stdin.readline()
 print(json.dumps(most))
 {TAIL}"""
+
+
+def test_run_tells_once_of_copies_that_came_after_they_were_given_up(folder: Path) -> None:
+    tables = topology(
+        folder / "vm0.sock",
+        port__src__rate_pps=20_000,
+        dma__copier__model=STALL,
+        deferral={"attempt_limit": 50, "max_stall_us": 10**6},
+    )
+    arguments = ("--packets", "10000", "--wait-guest", "60")
+    with Run(folder, tables, *arguments) as run, Guest(folder, folder / "vm0.sock", *LONG_RING):
+        figures = run.result()
+    late = txq_sum(figures, "vm0", "late_completions")
+    assert late > 0
+    assert run.stderr.count(f"{late} packets were given up and reached the guest later") == 1
+    assert "attempt_limit = 50" in run.stderr
+    assert reached(figures, "vm0") == txq_sum(figures, "vm0", "submitted")
+
+
+def test_what_is_in_flight_is_seen_while_it_is(folder: Path) -> None:
+    """A hundred packets are, at any time."""
+    tables = topology(folder / "vm0.sock", port__src__rate_pps=5_000, dma__copier__model={"latency_us": 20_000})
+    with Run(folder, tables, "--wait-guest", "60") as run, Guest(folder, folder / "vm0.sock", *LONG_RING, role="sink"):
+        run.wait_for_counters(lambda counters: counters.ports["vm0"].txqs[0].in_flight > 10, "packets in flight")
+        run.signal(SIGINT)
+        figures = run.result()
+    assert txq_sum(figures, "vm0", "in_flight") == 0
 
 
 def test_what_is_given_up_stays_in_quarantine_until_the_engine_hands_it_back(folder: Path) -> None:

@@ -11,6 +11,7 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
 usage: ci/bench.sh [--engine | --auto [options of tests/bench/bench_auto.py] |
                     --evaluate [options of tests/bench/bench_evaluate.py] |
                     --metrics [options of tests/bench/bench_metrics.py] |
+                    --vhost-counters [options of tests/bench/bench_vhost_counters.py] |
                     --views [options of tests/bench/bench_views.py] |
                     --ports [options of tests/bench/bench_ports.py] | options of tests/bench/bench_send.py]
 
@@ -18,6 +19,7 @@ usage: ci/bench.sh [--engine | --auto [options of tests/bench/bench_auto.py] |
   --auto     copy = "auto" beside both engines, as JSON and as the table of docs/performance.md
   --evaluate what evaluate measures, beside a bare loop
   --metrics  what counting perf_metrics costs, three minutes
+  --vhost-counters  what librte_vhost's own counters cost
   --views    what looking by top at 10 Hz costs, four minutes
   --ports    cycles per packet and of an idle round with 1 to 64 vhost ports, as JSON and as the tables of
              docs/performance.md
@@ -49,6 +51,12 @@ if [[ ${1:-} == --metrics ]]; then
     shift
     "$venv/bin/python" tests/bench/bench_metrics.py --json "$folder/metrics.json" "$@"
     say "results are in $folder/metrics.json"
+    exit 0
+fi
+if [[ ${1:-} == --vhost-counters ]]; then
+    shift
+    "$venv/bin/python" tests/bench/bench_vhost_counters.py --json "$folder/vhost-counters.json" "$@"
+    say "results are in $folder/vhost-counters.json"
     exit 0
 fi
 if [[ ${1:-} == --views ]]; then

@@ -248,3 +248,44 @@ def test_memory_slots_are_not_offered(folder: Path) -> None:
         with Frontend(socket) as guest:
             assert guest.ask(Request.GET_PROTOCOL_FEATURES) & 1 << 15 == 0
         end(run)
+
+
+COUNTING = r"""
+import json, sys, threading
+import pydpdk_defer as pd
+
+ended = threading.Event()
+
+def count():
+    while not ended.is_set():
+        dp.vhost_counters("vm0")
+
+with pd.Datapath(pd.Topology.from_dict(json.loads(sys.argv[1]))) as dp:
+    dp.start_traffic()
+    threads = [threading.Thread(target=count) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    sys.stdin.readline()
+    ended.set()
+    for thread in threads:
+        thread.join()
+final = dp.snapshot()
+print(json.dumps(final.to_dict() | {"faults": final.faults(stopped=True)}))
+"""
+
+
+def test_counters_of_vhost_are_read_while_guests_come_and_go(folder: Path) -> None:
+    """Each guest's device is freed when it leaves, and the next may get its number."""
+    socket = folder / "vm0.sock"
+    tables = topology(socket, port__src__rate_pps=2_000, port__vm0__vhost_counters=True)
+    with Process(folder, "script", [sys.executable, "-c", COUNTING, json.dumps(tables)]) as run:
+        wait_until(lambda: socket.exists() or run.popen.poll() is not None, "the socket")
+        for _ in range(30):
+            with RingGuest(socket) as guest:
+                guest.start()
+                guest.wait_for(5)
+        run.tell()
+        assert run.finish() == 0, run.stderr
+    figures = json.loads(run.stdout)
+    assert_books_balance(figures)
+    assert figures["ports"]["vm0"]["guest_connects"] == 30

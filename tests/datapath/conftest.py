@@ -8,7 +8,7 @@ from pathlib import Path
 
 import delivery
 import pytest
-from processes import HUGEPAGES, runtime_folders_of_the_dead
+from processes import runtime_folders_of_the_dead
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -36,20 +36,20 @@ def folder() -> Iterator[Path]:
 def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a failed test leaves is removed, and is no failure of its own."""
     before = runtime_folders_of_the_dead()
-    free_before = _free_hugepages()
+    pages_before = _pages_of_datapaths()
     yield
     left = runtime_folders_of_the_dead() - before
     for path in left:
         shutil.rmtree(path, ignore_errors=True)
     if not request.node.stash.get(_FAILED, False):
         assert left == set()
-        if HUGEPAGES:
-            assert _free_hugepages() == free_before
+        assert _pages_of_datapaths() == pages_before
 
 
-def _free_hugepages() -> int:
-    path = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
-    return int(path.read_text()) if path.exists() else 0
+def _pages_of_datapaths() -> set[Path]:
+    """Files of hugepages that this project's processes left: pages without a file go with the process that has them."""
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if " hugetlbfs " in line]
+    return {path for mount in mounts for path in Path(mount).glob("pydpdk_defer*")}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -162,7 +162,7 @@ pytest_stage() {
 # A copy that an ordinary user may enter, wherever the clone lies: the installed package, the tests and what they read.
 stage_for_ordinary_user() {
     stage=$(mktemp -d /var/tmp/defer.XXXXXX)
-    cp -a "$venv" tests examples docs pyproject.toml "$stage"
+    cp -a "$venv" tests examples docs README.md pyproject.toml "$stage"
     sed -i "1s|.*|#!$stage/.venv/bin/python|" "$stage/.venv/bin/pydpdk-defer"
     chmod -R a+rX "$stage"
     install -d -m 0700 -o "$ordinary_uid" -g "$ordinary_gid" "$stage"/{home,tmp,run}

@@ -183,7 +183,7 @@ void VhostPort::device_gone(int vid) {
     }
     vid_ = -1;
     for (auto& txq : txqs_) {
-        txq.device_gone(vid);
+        txq.device_gone();
     }
     for (std::size_t qid = 0; qid < rxqs_.size(); ++qid) {
         rxqs_[qid].device_gone([&] {
@@ -192,6 +192,9 @@ void VhostPort::device_gone(int vid) {
         });
     }
     wait_for_counter_readers(counter_readers_);
+    for (auto& txq : txqs_) {
+        txq.detach(vid);
+    }
     {
         const std::lock_guard lock(connections_mutex_);
         connections_[vid].vrings_on.clear();

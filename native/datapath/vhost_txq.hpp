@@ -78,7 +78,9 @@ class VhostTxq {
     void device_ready(int vid);
     // The guest leaves: returns when the owner has let go of it, however long that takes, since the guest's memory is
     // unmapped afterwards. Logged after twice drain_limit_ms. No lock held.
-    void device_gone(int vid);
+    void device_gone();
+    // Afterwards, when nobody else is inside vhost for this vring: detaching only tries its lock.
+    void detach(int vid);
     // The locks of all vrings of the guest are held, those of `txqs`, this port's, among them. Where its memory stays,
     // what is in flight may be left to the owner.
     void vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // One transmit queue of a vhost port: the side of vhost's event thread.
 //
-// Everything that waits here is bounded: the guest's memory is unmapped when these functions return, so a DMA
-// device that does not finish in time is stopped for good rather than left writing.
+// The guest's memory is unmapped when these functions return, so a DMA device that does not finish in time is stopped
+// for good rather than left writing. What waits under vhost's locks is bounded; device_gone(), which holds none, waits
+// for the vring's owner however long that takes.
 #include "datapath/vhost_txq.hpp"
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <utility>
@@ -94,7 +96,7 @@ void VhostTxq::device_ready(int vid) {
     switch_on(vid, Async::attach);
 }
 
-void VhostTxq::device_gone(int vid) {
+void VhostTxq::device_gone() {
     lease_.ask_back();
     const Deadline in_time(drain_limit_ms);
     const Deadline at_all(2 * drain_limit_ms);
@@ -108,8 +110,13 @@ void VhostTxq::device_gone(int vid) {
             tell(Level::warning, title() + ": its guest left, and its PMD thread has not let go of it yet; waiting on");
         }
     }
+}
+
+// vhost refuses to detach a vring with packets in flight, as after a wedge; it frees the whole device soon.
+void VhostTxq::detach(int vid) {
     if (attached_) {
-        attached_ = !Async::detach(vid, vring());
+        (void)Async::detach(vid, vring());
+        attached_ = false;
     }
 }
 
@@ -123,8 +130,8 @@ void VhostTxq::vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays) {
 void VhostTxq::finish_before_switch(int vid, std::span<VhostTxq> txqs, bool on) {
     if (attached_ && !finish_in_flight(vid, txqs, true)) {
         if (!on && lease_.usable()) {
-            undelivered_.store(static_cast<std::uint32_t>(Async::in_flight_in_callback(vid, vring())),
-                               std::memory_order_release);
+            const int left = Async::in_flight_in_callback(vid, vring());
+            undelivered_.store(static_cast<std::uint32_t>(std::max(left, 0)), std::memory_order_release);
         }
         tell(Level::warning,
              title() + (on ? " is switched on while copies for it hang: the connection is about to be closed"

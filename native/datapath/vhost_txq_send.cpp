@@ -144,6 +144,7 @@ std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint16_t from, s
     }
     std::uint16_t taken = from;
     const auto write_down = [&](std::uint16_t packets) {
+        (void)take_handed_back(); // what was drained while this thread waited for the vring is older than these
         if (taken == 0) {
             ledger_.append(packets, start);
         } else {

@@ -117,7 +117,7 @@ TEST_F(Fifo, LetsAWorkFunctionDeferMore) {
     Deferral engine({.ring_size = 4, .first_index = 0U - 1}, world.clock);
     Parent parent{.engine = engine, .queue = engine.add_target(&Parent::check, nullptr, 0), .more = 50};
     parent.queue.call.port = &parent;
-    engine.defer(parent.queue);
+    EXPECT_TRUE(engine.defer(parent.queue));
     EXPECT_EQ(engine.do_all_work().left, 51U);
     EXPECT_EQ(engine.stats().work_deferred, 51U);
 }

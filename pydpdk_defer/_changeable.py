@@ -15,7 +15,7 @@ from pydpdk_defer._signals import shielded
 from pydpdk_defer._topology_fields import did_you_mean
 from pydpdk_defer.errors import DeferError
 from pydpdk_defer.plan import Circumstances
-from pydpdk_defer.topology import DeferralOptions, DmaModel, Port, Topology
+from pydpdk_defer.topology import DeferralOptions, DmaModel, Port, Topology, VhostPort
 
 __all__ = ["Changeable", "start_traffic", "stop_traffic"]
 
@@ -58,10 +58,10 @@ class Changeable:
     def change(self, topology: Topology) -> None:
         """Go on with another topology; what is accepted already is lost by none of it.
 
-        Ports, threads, wires, rxqs of threads and `[deferral]` may differ; `[eal]`, `[dma]` and the options of a port
-        that stays may not, which is a `TopologyError`, as is what the host has no room for. An error leaves all as it
-        was. A port that goes has 5 s to drain; what is then in progress is given up. The other methods here do it by
-        this one.
+        Ports, threads, wires, rxqs of threads, `[deferral]` and the `copy` of a port may differ; `[eal]`,
+        `[dma]` and the other options of a port that stays may not, which is a `TopologyError`, as is what the
+        host has no room for. An error leaves all as it was. A port that goes has 5 s to drain; what is then in
+        progress is given up. The other methods here do it by this one.
         """
         if not isinstance(topology, Topology):
             raise TypeError(f"a Datapath changes to a Topology, not {type(topology).__name__}")
@@ -70,6 +70,10 @@ class Changeable:
             check_change(self._topology, topology)
             check_host(self._topology, topology, eal.available_cpus())
             with shielded():
+                for name, port in topology.port.items():
+                    before = self._topology.port.get(name)
+                    if isinstance(port, VhostPort) and isinstance(before, VhostPort) and port.copy_ != before.copy_:
+                        self._vhost(name).copy = port.copy_
                 change(parts, self._topology, topology)
                 self._adopt(parts, topology)
             self._tell(parts.plan.notes)

@@ -14,7 +14,7 @@ from pydpdk_defer._building import Parts, add_ports, set_bridge, set_handoffs, s
 from pydpdk_defer._topology_host import core_faults, socket_faults
 from pydpdk_defer.errors import TopologyError
 from pydpdk_defer.plan import Plan, PmdPlan, make_plan
-from pydpdk_defer.topology import Topology
+from pydpdk_defer.topology import Port, Topology, VhostPort
 
 __all__ = ["DRAIN_TIMEOUT_MS", "change", "check_change", "check_host", "rearrange", "reload_all"]
 
@@ -32,10 +32,17 @@ def check_change(now: Topology, then: Topology) -> None:
     faults += [
         f"port.{name}: the options of a port cannot change while it is there; remove it first, then add it"
         for name, port in then.port.items()
-        if name in now.port and now.port[name] != port
+        if name in now.port and not _differs_in_copy_alone(now.port[name], port)
     ]
     if faults:
         raise TopologyError("\n".join(faults))
+
+
+def _differs_in_copy_alone(now: Port, then: Port) -> bool:
+    """Or not at all."""
+    if isinstance(now, VhostPort) and isinstance(then, VhostPort):
+        now = now.model_copy(update={"copy_": then.copy_})
+    return now == then
 
 
 def check_host(now: Topology, then: Topology, available_cpus: Set[int]) -> None:

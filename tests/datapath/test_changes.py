@@ -155,6 +155,10 @@ assert dp.topology.port["vm0"].copy_ == "cpu"
 dp.set_dma_model("copier", pd.DmaModel(latency_us=7.0))
 assert dp.topology.dma["copier"].model.latency_us == 7.0
 dp.change(pd.Topology.loads(dp.topology.to_toml()))
+tables = dp.topology.to_dict()
+tables["port"]["vm0"]["copy"] = "dma"
+dp.change(pd.Topology.from_dict(tables))
+assert dp.snapshot().ports["vm0"].copy == "dma"
 try:
     dp.topology = None
 except AttributeError:

@@ -20,8 +20,9 @@ using dpdk::log::tell;
 
 namespace {
 
-// Keeps a device from being freed while its counters are read. Entering is ordered before loading the device's number;
-// device_gone() orders its removal before it looks for readers: one of both sees the other.
+// Keeps vhost from freeing a device while its counters are read. The fence here pairs with the one in
+// wait_for_counter_readers(): the reader counts itself before it loads the vid, and device_gone() clears the vid before
+// it loads the count, so at least one of them sees the other.
 class CounterReader {
   public:
     explicit CounterReader(std::atomic<int>& readers)
@@ -188,7 +189,7 @@ void VhostPort::device_gone(int vid) {
     for (std::size_t qid = 0; qid < rxqs_.size(); ++qid) {
         rxqs_[qid].device_gone([&] {
             tell(Level::warning, "port " + name() + ": rxq " + std::to_string(qid) +
-                                     ": its guest left, and its PMD thread has not let go of it yet; waiting on");
+                                     ": the guest left, and the PMD thread has not released it yet; still waiting");
         });
     }
     wait_for_counter_readers(counter_readers_);
@@ -244,12 +245,13 @@ void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled, dpdk::
         connection.vrings_on.resize(2 * txqs_.size());
         connection.vrings_started.resize(2 * txqs_.size());
         connection.vrings_paused.resize(2 * txqs_.size());
-        if (effect == dpdk::MemoryEffect::replaced) {
-            if (!enabled) {
-                connection.vrings_paused[vring] = connection.vrings_on[vring];
-            } else if (!connection.vrings_paused[vring]) {
-                return; // the guest has it off, whatever vhost reports
-            }
+        if (effect != dpdk::MemoryEffect::replaced) {
+            connection.vrings_paused[vring] = false;
+        } else if (!enabled) {
+            // vhost may report off twice, and on only with the next table.
+            connection.vrings_paused[vring] = connection.vrings_paused[vring] || connection.vrings_on[vring];
+        } else if (!connection.vrings_paused[vring]) {
+            return; // the guest switched this vring off; vhost reports every vring on
         }
         connection.vrings_on[vring] = enabled;
         // A driver that resets the device before it is ready may set the size again.
@@ -267,7 +269,18 @@ void VhostPort::vring_changed(int vid, std::uint16_t vring, bool enabled, dpdk::
     }
 }
 
+std::uint16_t VhostPort::queue_pairs_once(int vid) {
+    const std::lock_guard lock(connections_mutex_);
+    return std::exchange(connections_[vid].knows_queue_pairs, true) ? 0 : options_.queues;
+}
+
 void VhostPort::before_vring_switch(int vid, std::uint16_t vring, bool on) {
+    if (!on) {
+        const std::lock_guard lock(connections_mutex_);
+        if (auto& paused = connections_[vid].vrings_paused; vring < paused.size()) {
+            paused[vring] = false;
+        }
+    }
     if (vid == vid_ && vring % 2 == 0 && vring / 2 < options_.queues) {
         txqs_[vring / 2].finish_before_switch(vid, txqs_, on);
     }

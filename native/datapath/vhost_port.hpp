@@ -29,7 +29,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
         std::uint32_t dma_min_bytes = 0; // see VhostTxq::Options
         unsigned wedge_timeout_ms = 3000;
         unsigned tx_retries_max = 8;
-        bool vhost_counters = false; // librte_vhost keeps its own, for which it reads the header of each packet
+        bool vhost_counters = false; // librte_vhost's own; it reads the header of each packet for them
     };
 
     VhostPort(std::string name, const Options& options, std::shared_ptr<dpdk::Mempool> pool);
@@ -100,7 +100,7 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
     void connection_closed(int vid, bool refused) override;
     void vring_changed(int vid, std::uint16_t vring, bool enabled, dpdk::MemoryEffect effect) override;
     void before_vring_switch(int vid, std::uint16_t vring, bool on) override;
-    [[nodiscard]] std::uint16_t queue_pairs() const override { return options_.queues; }
+    std::uint16_t queue_pairs_once(int vid) override;
     bool vring_started(int vid, std::uint32_t vring) override;
     bool may_start(int vid) override;
 
@@ -123,7 +123,8 @@ class VhostPort final : public Port, private dpdk::VhostEvents {
         std::vector<bool> vrings_on;
         std::vector<bool> vrings_started; // have been on since the guest came
         std::vector<bool> vrings_paused;  // were on when SET_MEM_TABLE began
-        bool has_too_many_queues = false; // which was logged
+        bool has_too_many_queues = false; // logged once
+        bool knows_queue_pairs = false;   // GET_QUEUE_NUM was answered
         bool was_guest = false;
         bool turned_away = false; // another was there
     };

@@ -53,7 +53,7 @@ class VhostRxq {
     void housekeep(const RxqLoad& load) {
         stats_ += load;
         mbufs_were_out_ = mbufs_are_out();
-        lease_.answer([] { return true; }); // no call into vhost is left open
+        lease_.answer([] { return true; }); // an rxq holds nothing between calls
         published_.publish(stats_);
     }
 
@@ -66,8 +66,8 @@ class VhostRxq {
         lease_.resume();
         lease_.grant(vid);
     }
-    // Returns when the owner has let go, however long that takes: the guest's memory is unmapped afterwards.
-    // `still_waiting()` is called once, after some 10 s.
+    // Waits without a limit until the owner has released the device, because vhost unmaps the guest's memory
+    // afterwards. Calls `still_waiting()` once, after 10 s or more.
     template<typename StillWaiting> void device_gone(StillWaiting still_waiting) {
         constexpr unsigned step_us = 50, long_wait_us = 10'000'000;
         lease_.ask_back();

@@ -97,9 +97,9 @@ std::uint32_t VhostTxq::poll() {
     return drained + count;
 }
 
-// By count, not by pointer: the event thread may have drained older packets since this thread last looked, and what
-// vhost returned is then younger than the oldest of mbufs_. Both counts together free each packet once, and at any time
-// only packets that vhost has returned.
+// Frees by count, not by pointer. The event thread may have drained older packets since the owner last looked; then the
+// packets that poll() returned are not the oldest of mbufs_. Each packet is freed once, and only after vhost returned
+// it.
 void VhostTxq::take_back(std::uint32_t packets) {
     std::uint32_t delivered = packets;
     if (undelivered_.load(std::memory_order_relaxed) > 0) [[unlikely]] {
@@ -119,7 +119,8 @@ void VhostTxq::take_back(std::uint32_t packets) {
     owner_->completions += packets;
 }
 
-// Of the oldest `packets` in the ledger, those that are among its youngest `undelivered_`.
+// The ledger's youngest `undelivered_` packets never reach the guest. Returns how many of its oldest `packets` are
+// among them.
 std::uint32_t VhostTxq::count_undelivered(std::uint32_t packets) {
     const std::uint32_t undelivered = undelivered_.load(std::memory_order_acquire);
     const std::uint32_t before = ledger_.outstanding() - std::min(undelivered, ledger_.outstanding());
@@ -136,6 +137,7 @@ std::uint32_t VhostTxq::take_handed_back() {
     }
     const std::uint32_t packets = std::min(handed_back_.load(std::memory_order_acquire), ledger_.outstanding());
     handed_back_.fetch_sub(packets, std::memory_order_relaxed);
+    owner_->now = rte_rdtsc(); // the youngest batch may be newer than the last reading
     take_back(packets);
     return packets;
 }

@@ -76,10 +76,10 @@ class VhostTxq {
     // ---- vhost's event thread ----
     // The guest is ready, and this vring on. No lock held.
     void device_ready(int vid);
-    // The guest leaves: returns when the owner has let go of it, however long that takes, since the guest's memory is
-    // unmapped afterwards. Logged after twice drain_limit_ms. No lock held.
+    // The guest leaves. Waits without a limit until the owner has released the device, because vhost unmaps the guest's
+    // memory afterwards. Logs a warning after twice drain_limit_ms. No lock held.
     void device_gone();
-    // Afterwards, when nobody else is inside vhost for this vring: detaching only tries its lock.
+    // After device_gone(). No other thread may be inside vhost for this vring: vhost only tries the vring's lock.
     void detach(int vid);
     // The locks of all vrings of the guest are held, those of `txqs`, this port's, among them. Where its memory stays,
     // what is in flight may be left to the owner.
@@ -176,8 +176,8 @@ class VhostTxq {
     VringLease lease_;
     // Packets drained by the event thread that the ledger does not know of yet.
     std::atomic<std::uint32_t> handed_back_{0};
-    // The youngest packets in the ledger that the guest switched the vring off in front of: vhost no longer tells it
-    // of them when they are copied.
+    // How many of the ledger's youngest packets were in flight when the guest switched the vring off. vhost returns
+    // their buffers to the guest no more.
     std::atomic<std::uint32_t> undelivered_{0};
     std::atomic<CopyMode> asked_mode_{CopyMode::cpu};
     std::atomic<bool> can_use_dma_{true};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // One transmit queue of a vhost port: the side of vhost's event thread.
 //
-// The guest's memory is unmapped when these functions return, so a DMA device that does not finish in time is stopped
-// for good rather than left writing. What waits under vhost's locks is bounded; device_gone(), which holds none, waits
-// for the vring's owner however long that takes.
+// vhost unmaps the guest's memory when these functions return, so a DMA device that does not finish in time is stopped
+// for good. Waits under vhost's locks have a limit. device_gone() holds no lock, and waits for the vring's owner
+// without a limit.
 #include "datapath/vhost_txq.hpp"
 
 #include <algorithm>
@@ -107,7 +107,8 @@ void VhostTxq::device_gone() {
         }
         if (at_all.passed() && !told) {
             told = true;
-            tell(Level::warning, title() + ": its guest left, and its PMD thread has not let go of it yet; waiting on");
+            tell(Level::warning,
+                 title() + ": the guest left, and the PMD thread has not released it yet; still waiting");
         }
     }
 }

@@ -118,7 +118,7 @@ std::uint16_t VhostTxq::send_by_cpu(int vid, Batch& batch, std::uint16_t from, s
         std::uint16_t now = 0;
         {
             std::optional<OnTheWay> on_the_way;
-            if (options_.dma) { // else the event thread waits for nobody
+            if (options_.dma) { // without DMA the event thread never waits for an owner
                 on_the_way.emplace(entry_);
             }
             now = rte_vhost_enqueue_burst(vid, vring(), batch.packets + taken, batch.count - taken);
@@ -144,7 +144,7 @@ std::uint16_t VhostTxq::send_by_dma(int vid, Batch& batch, std::uint16_t from, s
     }
     std::uint16_t taken = from;
     const auto write_down = [&](std::uint16_t packets) {
-        (void)take_handed_back(); // what was drained while this thread waited for the vring is older than these
+        (void)take_handed_back(); // packets drained while submit() waited for the lock are older than these
         if (taken == 0) {
             ledger_.append(packets, start);
         } else {

@@ -66,6 +66,7 @@ void VhostTxq::watch_channel() {
 }
 
 void VhostTxq::give_up_in_flight() {
+    (void)take_handed_back(); // the event thread may have drained completed packets before it retired the device
     while (ledger_.unclaimed() > 0) {
         if (ledger_.oldest_done()) {
             ledger_.claim_oldest();

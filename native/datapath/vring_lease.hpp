@@ -35,9 +35,9 @@ class VringLease {
         return state_.load(std::memory_order_relaxed) == State::open && !paused_.load(std::memory_order_relaxed);
     }
     [[nodiscard]] bool asked_back() const { return state_.load(std::memory_order_acquire) == State::closing; }
-    // Lets go of a device that is asked back once `finished()` says that nothing of it is in use. The state stays
-    // `closing` until the next grant, so the device is loaded first: a device of a new grant makes its `open` visible,
-    // and an old device cannot be granted again. The other way round would throw away the next guest's device.
+    // Releases a device that was asked back, once `finished()` returns true. Loads the device before the state: the
+    // state stays `closing` until the next grant, and who sees the device of a new grant also sees its `open`. In the
+    // other order the owner could release the next guest's device.
     template<typename Finished> void answer(Finished finished) {
         if (vid() >= 0 && asked_back() && finished()) {
             vid_.store(-1, std::memory_order_release);

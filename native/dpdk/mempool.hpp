@@ -27,8 +27,8 @@ class Mempool {
     [[nodiscard]] unsigned size() const;
     // Mbufs in the pool and in its per-lcore caches. Exact only while no thread allocates or frees.
     [[nodiscard]] unsigned available() const;
-    // Mbufs that are in the pool more than once, as somebody freed them twice. Takes all of them out and puts them
-    // back: only while no thread uses the pool.
+    // How many mbufs were freed twice: they are in the pool more than once. Takes all mbufs out and puts them back, so
+    // no other thread may use the pool.
     [[nodiscard]] unsigned count_repeated();
     [[nodiscard]] unsigned data_room_bytes() const { return data_room_bytes_; }
 

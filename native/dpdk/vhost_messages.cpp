@@ -122,9 +122,12 @@ rte_vhost_msg_result before_message(int vid, void* message) {
     if (port != nullptr && request == set_vring_enable && head.vring <= UINT16_MAX) {
         port->before_vring_switch(vid, static_cast<std::uint16_t>(head.vring), head.state != 0);
     }
+    // Only the first: vhost does not close file descriptors that come with a message that is answered here.
     if (port != nullptr && request == get_queue_num) {
-        answer(message, port->queue_pairs());
-        return RTE_VHOST_MSG_RESULT_REPLY;
+        if (const std::uint16_t queue_pairs = port->queue_pairs_once(vid); queue_pairs > 0) {
+            answer(message, queue_pairs);
+            return RTE_VHOST_MSG_RESULT_REPLY;
+        }
     }
     // vhost would take another size at once, and look for packets in flight at places that there are none at.
     if (port != nullptr && request == set_vring_num && port->vring_started(vid, head.vring)) {

@@ -34,8 +34,8 @@ class VhostEvents {
     // buffers of completed packets to the guest; and it closes the connection of a guest that switches a vring on
     // while something is in flight.
     virtual void before_vring_switch(int vid, std::uint16_t vring, bool on) = 0;
-    // How many queue pairs the port has: the answer to GET_QUEUE_NUM.
-    [[nodiscard]] virtual std::uint16_t queue_pairs() const = 0;
+    // The answer to a connection's first GET_QUEUE_NUM: the number of queue pairs. 0: the connection has it already.
+    virtual std::uint16_t queue_pairs_once(int vid) = 0;
     // Has the vring been on since there is a guest? It cannot change its size then. Called with those locks held.
     virtual bool vring_started(int vid, std::uint32_t vring) = 0;
     // The device is about to start a vring. false: another one is served, and this one's connection is to be closed.

@@ -3,7 +3,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from errno import EINVAL
 from typing import Any, Literal
 
@@ -46,13 +46,13 @@ class Changeable:
     _view: View | None  # replaced as a whole under _view_lock, when a change is done
     _traffic: int | None  # as sources were started, while they are open; under _view_lock
     _lock: threading.RLock  # one change at a time
-    _view_lock: threading.Lock  # never held for long
+    _view_lock: threading.RLock  # never held for long; a signal handler may take a snapshot within one
     _seen: Circumstances | None  # at the last look
     _told: set[str]
 
     @property
     def topology(self) -> Topology:
-        """What the datapath does now; each change replaces it, `set_copy` and `set_dma_model` among them."""
+        """The present topology. Every change replaces it, including `set_copy` and `set_dma_model`."""
         return self._topology
 
     def change(self, topology: Topology) -> None:
@@ -115,32 +115,37 @@ class Changeable:
                 key=lambda entry: (entry[1], entry[0]),
             )
 
+    def _edit(self, make: Callable[..., Topology], *arguments: Any, **options: Any) -> None:
+        """Change to what `make` returns for the present topology; another thread's change comes before or after."""
+        with self._lock:
+            self.change(make(self._topology, *arguments, **options))
+
     def add_port(self, name: str, port: Port | Mapping[str, Any]) -> None:
         """Add a port, by a table as in the topology; `set_wires` and `move_rxq` make use of it."""
-        self.change(edits.with_port(self._topology, name, port))
+        self._edit(edits.with_port, name, port)
 
     def remove_port(self, name: str) -> None:
         """Remove a port, its wires, and its rxqs from their threads."""
-        self.change(edits.without_port(self._topology, name))
+        self._edit(edits.without_port, name)
 
     def set_wires(self, wires: Iterable[tuple[str, str]]) -> None:
         """Where packets go from now on: pairs of ports, all of them."""
-        self.change(edits.with_wires(self._topology, wires))
+        self._edit(edits.with_wires, wires)
 
     def move_rxq(self, rxq: str, core: int | None) -> None:
         """Have the thread of another core poll an rxq, as "src:0"; `None`: nobody."""
-        self.change(edits.with_rxq_on(self._topology, rxq, core))
+        self._edit(edits.with_rxq_on, rxq, core)
 
     def add_pmd(self, core: int, rxqs: Iterable[str] = (), **options: int) -> None:
         """Start one more PMD thread, and have it poll these rxqs, which others may have polled until now.
 
         `options` are the other keys of a `[[pmd]]` table.
         """
-        self.change(edits.with_pmd(self._topology, core, rxqs, **options))
+        self._edit(edits.with_pmd, core, rxqs, **options)
 
     def remove_pmd(self, core: int, to: int | None = None) -> None:
         """End a PMD thread; its rxqs go to the thread of core `to`, or are polled by nobody."""
-        self.change(edits.without_pmd(self._topology, core, to))
+        self._edit(edits.without_pmd, core, to)
 
     def set_deferral(self, options: DeferralOptions) -> None:
         """Have every PMD thread finish what it has deferred, and work by these rules from then on.
@@ -149,7 +154,7 @@ class Changeable:
         """
         if not isinstance(options, DeferralOptions):
             raise TypeError(f"options must be DeferralOptions, not {options!r}")
-        self.change(edits.with_deferral(self._topology, options))
+        self._edit(edits.with_deferral, options)
 
     def set_copy(self, port: str, copy: Literal["dma", "cpu", "auto"]) -> None:
         """Have a vhost port's packets copied by DMA, by the CPU, or by what costs less from now on.
@@ -176,8 +181,8 @@ class Changeable:
                 raise ValueError(f"no DMA device {dma!r}; {did_you_mean(dma, parts.dma, 'DMA devices')}")
             if dma not in parts.models:
                 raise ValueError(
-                    f"dma.{dma} has no model to change, and none can be laid over a device in use; "
-                    f"add the table [dma.{dma}.model] to the topology, empty for a start"
+                    f"dma.{dma} has no model, and a model cannot be added to a device in use; "
+                    f"add the table [dma.{dma}.model] to the topology, it may be empty"
                 )
             model = model or DmaModel()
             if fault := model.capacity_fault(self._topology.dma[dma].ring_size):

@@ -93,7 +93,7 @@ def with_copy(topology: Topology, port: str, copy: str) -> Topology:
 
 
 def with_dma_model(topology: Topology, dma: str, model: DmaModel) -> Topology:
-    """With another model laid over a DMA device."""
+    """With another model of a DMA device."""
     tables = topology.to_dict()
     tables["dma"][dma]["model"] = model.model_dump(mode="json")
     return Topology.from_dict(tables)

@@ -54,6 +54,7 @@ class Attached:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._timed_out = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(_TIMEOUT_SECONDS)
         try:
@@ -78,17 +79,16 @@ class Attached:
         self._socket.close()
 
     def ask(self, command: str) -> Any:
-        """The answer to a telemetry command, as "/ethdev/list"; `None` to one that is not known."""
+        """The answer to a telemetry command, as "/ethdev/list"; `None` for an unknown command."""
+        if self._timed_out:
+            raise self._no_answer()
         try:
             self._socket.send(command.encode())
             answer = self._socket.recv(self._answer_bytes)
         except TimeoutError as error:
-            self.close()  # a late answer would be taken for that to the next question
-            raise DeferError(
-                f"the datapath of process {self.pid} did not answer {command} within {_TIMEOUT_SECONDS:g} s",
-                ETIMEDOUT,
-                "its process may be stopped, or have no CPU; attach again",
-            ) from error
+            self._timed_out = True
+            self.close()  # the next question would get the late answer to this one
+            raise self._no_answer() from error
         except OSError as error:
             raise self._gone(error) from error
         if not answer:
@@ -148,6 +148,13 @@ class Attached:
         now, before = self.snapshot(), self.baseline()
         return now if before is None else now - before
 
+    def _no_answer(self) -> DeferError:
+        return DeferError(
+            f"the datapath of process {self.pid} did not answer within {_TIMEOUT_SECONDS:g} s",
+            ETIMEDOUT,
+            "its process may be stopped, or have no CPU; attach again",
+        )
+
     def _gone(self, error: OSError | None) -> DeferError:
         reason = f": {error.strerror or error}" if error else ""
         return DeferError(f"the datapath of process {self.pid} has ended{reason}", ENOENT, "")
@@ -168,15 +175,15 @@ def snapshot_of(lists: Mapping[str, Records]) -> Snapshot:
 
 
 def _made(record: type[_Record], values: Mapping[str, Any]) -> _Record:
-    """Of the fields that this release knows; the datapath may be of a newer one. `DeferError` where one is missing."""
+    """The record, from the fields that this release knows. `DeferError` when one is missing: the datapath is older."""
     known = {f.name: f for f in fields(record)}  # type: ignore[arg-type]
     missing = [name for name, f in known.items() if name not in values and f.default is f.default_factory is MISSING]
     if missing:
         raise DeferError(
-            f"the datapath, or the baseline, is of another release of pydpdk_defer: it does not tell {missing[0]!r} of "
-            f"a {record.__name__.lower()}",
+            f"the datapath, or the baseline, is from another release of pydpdk_defer: its {record.__name__.lower()} "
+            f"records have no {missing[0]!r}",
             EPROTO,
-            "look with the release that the datapath was started with; pmd-stats-clear makes the baseline anew",
+            "use the release that the datapath was started with; pmd-stats-clear writes a new baseline",
         )
     return record(**{name: value for name, value in values.items() if name in known})
 

@@ -62,7 +62,7 @@ class Datapath(Frames):
         self._traffic: int | None = None
         self._told: set[str] = set()
         self._lock = threading.RLock()
-        self._view_lock = threading.Lock()
+        self._view_lock = threading.RLock()
         self._seen = None
         self._watcher: Watcher | None = None
         self._hugepages = False
@@ -155,7 +155,7 @@ class Datapath(Frames):
             self._parts = None
         self._view = None
         self._lock = threading.RLock()  # a thread that is not here may have had it
-        self._view_lock = threading.Lock()
+        self._view_lock = threading.RLock()
         atexit.unregister(self.stop)
 
     def __enter__(self) -> Self:
@@ -175,8 +175,9 @@ class Datapath(Frames):
         Ready means its first queue pair; each of the others gets half a second to follow the one before, and the
         guest's driver 0.3 s to start. Returns early when `until()` is true, asked many times a second.
         """
-        vhost = self._vhost(port)
-        options = self._topology.port[port]
+        with self._view_lock:
+            vhost = self._vhost(port)
+            options = self._viewed().topology.port[port]
         assert isinstance(options, VhostPort)
         deadline = time.monotonic() + timeout
         while vhost.ready_txqs == 0:
@@ -235,7 +236,7 @@ class Datapath(Frames):
         received = self._received()
         self.start_traffic(packets or 0)
         try:
-            while not (until is not None and until()):
+            while self._final is None and not (until is not None and until()):
                 if deadline is not None and time.monotonic() >= deadline:
                     break
                 if packets is not None and self._has_made(packets, received):
@@ -243,7 +244,8 @@ class Datapath(Frames):
                 left = _TICK_SECONDS if deadline is None else deadline - time.monotonic()
                 time.sleep(min(_TICK_SECONDS, max(left, 0)))
         finally:
-            self.stop_traffic()
+            if self._final is None:  # else another thread stopped the datapath
+                self.stop_traffic()
         self._settle()
 
     def settle(self) -> None:
@@ -260,7 +262,7 @@ class Datapath(Frames):
         progress, since = None, time.monotonic()
         iterations: dict[int, int] = {}  # by core
         published: dict[int, int] = {}
-        while (now := time.monotonic()) < deadline and now - since < patience:
+        while self._final is None and (now := time.monotonic()) < deadline and now - since < patience:
             snapshot = self.snapshot()
             counters = {(n, qid): (txq.submitted, txq.completed, txq.given_up) for n, qid, txq in snapshot.txqs()}
             before, iterations = iterations, {pmd.core: pmd.iterations for pmd in snapshot.pmds}

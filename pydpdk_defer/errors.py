@@ -3,8 +3,8 @@
 
 Whatever DPDK, the operating system or a topology refuses arrives as one of these: what failed, its errno, and
 a hint about what to do. Wrong arguments are `ValueError` and `TypeError` instead, and the data path raises
-nothing at all. `UsageError` is the `ValueError` for what a user wrote on a command line, which the verbs tell from an
-error of their own.
+nothing at all. `UsageError` is the `ValueError` for an invalid argument on a command line; the verbs report it as
+wrong use. Any other `ValueError` is a bug and keeps its traceback.
 
 The native code looks these classes up by name and calls them with `(message, errno, hint)`, by position.
 """
@@ -47,7 +47,7 @@ class DeferError(OSError):
 
 
 class UsageError(ValueError):
-    """An argument cannot be: the message names it, the value, and what would do."""
+    """An invalid argument. The message names the argument, its value, and a valid one."""
 
 
 class EalError(DeferError):

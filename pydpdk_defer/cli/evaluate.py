@@ -4,7 +4,6 @@
 import argparse
 import sys
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -249,10 +248,19 @@ def _model(text: str) -> dict[str, Any]:
     for piece in text.split(","):
         key, _, value = piece.partition("=")
         try:
-            values[key.strip()] = tomllib.loads(f"value = {value}")["value"]  # as in a topology: 2, 1e3, true
-        except tomllib.TOMLDecodeError:
+            values[key.strip()] = _model_value(value.strip())
+        except ValueError:
             raise UsageError(f"{piece!r} is not KEY=VALUE with a number, true or false, such as latency_us=2") from None
     return values
+
+
+def _model_value(text: str) -> bool | int | float:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 class _Progress:

@@ -104,10 +104,10 @@ def _report(final: Snapshot, json_target: str | None) -> int:
 
 def _about_late_copies(packets: int, deferral: DeferralOptions) -> str:
     limits = ("attempt_limit", "deadline_us", "max_stall_us")
-    told = [f"{name} = {value}" for name in limits if (value := getattr(deferral, name))]
+    present = [f"{name} = {value}" for name in limits if (value := getattr(deferral, name))]
     return (
-        f"{packets} packets were given up and reached the guest later; they count as completed. To have them waited "
-        f"for, raise in [deferral] what gave them up: {', '.join(told)}"
+        f"{packets} packets were given up and reached the guest later; they count as completed. To wait for such "
+        f"packets, raise the limits in [deferral]: {', '.join(present)}"
     )
 
 

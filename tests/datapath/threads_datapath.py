@@ -3,11 +3,12 @@
 
     python threads_datapath.py JSON      {"topology": ..., "socket": PATH, "core": CPU, "changes": N}
 
-One thread lets traffic pass by `run` again and again, one takes snapshots, and the main thread changes ports and
-PMD threads meanwhile. Prints a line of JSON: what the threads raised, how many snapshots there were, and the final
-figures with their faults.
+One thread calls `run` again and again, one takes snapshots, one changes the deferral options, and the main thread
+changes ports and PMD threads meanwhile. Prints a line of JSON: the exceptions of the threads, the number of snapshots,
+and the final figures with their faults.
 """
 
+import itertools
 import json
 import sys
 import threading
@@ -37,13 +38,20 @@ def main(task: dict[str, Any]) -> None:
             assert dp.snapshot().faults() == []
             snapshots += 1
 
-        threads = [threading.Thread(target=until_ended, args=(work,)) for work in (look, lambda: dp.run(seconds=0.05))]
+        limits = itertools.cycle((10**6, 2 * 10**6))
+        works: list[Callable[[], None]] = [
+            look,
+            lambda: dp.run(seconds=0.05),
+            lambda: dp.set_deferral(pd.DeferralOptions(attempt_limit=next(limits))),
+        ]
+        threads = [threading.Thread(target=until_ended, args=(work,)) for work in works]
         for thread in threads:
             thread.start()
         try:
             for _ in range(task["changes"]):
                 dp.add_port("more", {"kind": "vhost", "socket": task["socket"]})
                 dp.add_pmd(task["core"], sleep_max_us=200)
+                assert "more" in dp.topology.port, "another thread's change removed it"
                 dp.remove_pmd(task["core"])
                 dp.remove_port("more")
         finally:

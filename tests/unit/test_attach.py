@@ -28,7 +28,7 @@ def test_an_older_datapath_lacks_what_is_needed() -> None:
     answer = lists(2.0)
     for record in answer["txqs"]:
         del record["retries"]
-    with pytest.raises(DeferError, match=r"another release.*does not tell 'retries' of a txq") as told:
+    with pytest.raises(DeferError, match=r"another release.*txq records have no 'retries'") as told:
         snapshot_of(answer)
     assert told.value.errno == EPROTO
 
@@ -51,10 +51,10 @@ def test_a_late_answer_is_not_taken_for_the_next(tmp_path: Path, monkeypatch: py
         thread = threading.Thread(target=answer_late)
         thread.start()
         with Attached(Path()) as attached:
-            with pytest.raises(DeferError, match=r"process 7 did not answer /first within 0\.1 s") as told:
+            with pytest.raises(DeferError, match=r"process 7 did not answer within 0\.1 s") as told:
                 attached.ask("/first")
             asked.set()
-            with pytest.raises(DeferError):
+            with pytest.raises(DeferError, match="did not answer"):
                 attached.ask("/second")
         thread.join()
     assert told.value.errno == ETIMEDOUT

@@ -248,6 +248,17 @@ def test_runtime_folders_that_are_left(host: Host, monkeypatch: pytest.MonkeyPat
     assert found.commands == (f"sudo rm -r {dead}",)
 
 
+def test_a_runtime_folder_that_cannot_be_read_counts_as_used(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process may be about to remove it, or belong to another user."""
+    (host.root / runtime_dir.of_prefix("closed").relative_to("/")).mkdir(parents=True)
+
+    def refuse(_folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert check(looked(host), "runtime folders").status == "OK"
+
+
 # ---- for people, for programs, here ----
 
 

@@ -557,10 +557,11 @@ def test_a_child_tells_wrong_use_from_an_error_of_its_own(tmp_path: Path, monkey
     ("text", "values"),
     [
         ("latency_us=1e3", {"latency_us": 1000.0}),
+        ("latency_us=.5", {"latency_us": 0.5}),
         ("stall_at_copy=10,stall_ms=2,stall_repeat=true", {"stall_at_copy": 10, "stall_ms": 2, "stall_repeat": True}),
     ],
 )
-def test_values_of_a_model_are_written_as_in_a_topology(text: str, values: dict[str, Any]) -> None:
+def test_values_of_a_model_are_numbers_or_booleans(text: str, values: dict[str, Any]) -> None:
     assert model_of(text) == values
     with pytest.raises(UsageError, match="'latency_us=fast' is not KEY=VALUE"):
         model_of("latency_us=fast")

@@ -39,12 +39,15 @@ def leftover_checks(host: Host) -> Iterator[Check]:
 
 
 def _is_alive(folder: Path, root: Path, listening: set[str]) -> bool:
-    """Whether a process still uses a runtime folder: it is dangerous to call one dead that is not.
+    """Whether a process still uses a runtime folder. In doubt the answer is yes: the advice is to delete the folder.
 
-    A primary process locks `config` as long as it lives, which is how DPDK itself tells (rte_eal_primary_proc_alive),
-    unless it was started with --in-memory; then, and in a container of another pid namespace, its sockets show it.
+    A primary process holds a lock on `config` while it runs (rte_eal_primary_proc_alive of DPDK tests the same lock).
+    With --in-memory there is no such file, and only the sockets show the process.
     """
-    sockets = [path for path in folder.iterdir() if stat.S_ISSOCK(path.lstat().st_mode)]
+    try:
+        sockets = [path for path in folder.iterdir() if stat.S_ISSOCK(path.lstat().st_mode)]
+    except OSError:
+        return True  # removed by its process at this moment, or not readable for this user
     names = {f"/{path.relative_to(root)}" for path in sockets}
     # /var/run is /run.
     if names & listening or {name.removeprefix("/var") for name in names} & listening:
@@ -53,7 +56,7 @@ def _is_alive(folder: Path, root: Path, listening: set[str]) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether another process holds a lock on the file; one that cannot be asked counts as locked."""
+    """Whether another process holds a lock on the file. A file that cannot be opened counts as locked."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

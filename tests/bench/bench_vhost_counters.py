@@ -3,8 +3,8 @@
 
     python tests/bench/bench_vhost_counters.py [--sizes 64,1500] [--pairs 8] [--slices 10] [--hugepages] [--json PATH|-]
 
-A socket has them on or off for good, so each way is a process of its own, with a guest of its own; they take turns, and
-the ratio is that of neighbours. All send at one rate, which the first found: 0.4 of what it delivered at most.
+The setting of a socket is fixed, so processes with and without the counters run in turn, each with a guest of its own;
+a ratio compares two neighbours. All send at one rate: 0.4 of the full rate of the first process.
 """
 
 import argparse
@@ -21,12 +21,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from guest_process import guest
-from two_ways import BURST, DEVICES, ENGINES
+from two_ways import BURST, DEVICES, ENGINES, make_setup
 
 from pydpdk_defer.evaluate._datapath import Bench
 from pydpdk_defer.evaluate.intervals import median_interval
-from pydpdk_defer.evaluate.placement import device_tables, place
-from pydpdk_defer.evaluate.setup import Setup
+from pydpdk_defer.evaluate.placement import place
 
 SLICE_SECONDS = 0.1
 
@@ -35,17 +34,7 @@ def measure(is_on: bool, sizes: list[int], slices: int, rates: dict[str, float],
     """Median cycles per packet, by engine and size; and rates for all."""
     placement = place(DEVICES, os.sched_getaffinity(0), may_share=True)
     with tempfile.TemporaryDirectory(prefix="pd-") as folder:
-        setup = Setup(
-            devices=device_tables(DEVICES, placement, None),
-            largest_frame=max(sizes),
-            core=placement.pmd,
-            folder=folder,
-            memory_mb=512,
-            hugepages=hugepages,
-            pci=False,
-            vhost_counters=is_on,
-        )
-        bench = Bench(setup)
+        bench = Bench(make_setup(placement, folder, sizes, hugepages=hugepages, vhost_counters=is_on))
         socket = bench.use(1, "fifo", "copier")
         cycles: dict[str, float] = {}
         try:

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,7 @@ from pydpdk_defer import _native
 from pydpdk_defer.evaluate._datapath import Bench
 from pydpdk_defer.evaluate.axes import Engine
 from pydpdk_defer.evaluate.intervals import median_interval
-from pydpdk_defer.evaluate.placement import device_tables, place
+from pydpdk_defer.evaluate.placement import Placement, device_tables, place
 from pydpdk_defer.evaluate.setup import Setup
 
 __all__ = ["Bench", "Switch", "compare_in_turns"]
@@ -61,6 +61,22 @@ def _measure(
     }
 
 
+def make_setup(
+    placement: Placement, folder: str, sizes: Sequence[int], *, hugepages: bool, vhost_counters: bool = False
+) -> Setup:
+    """An evaluation's datapath for these frame sizes, with `dma_skeleton`."""
+    return Setup(
+        devices=device_tables(DEVICES, placement, None),
+        largest_frame=max(sizes),
+        core=placement.pmd,
+        folder=folder,
+        memory_mb=512,
+        hugepages=hugepages,
+        pci=False,
+        vhost_counters=vhost_counters,
+    )
+
+
 def compare_in_turns(
     description: str,
     make_switch: Callable[[Bench], AbstractContextManager[Switch]],
@@ -79,16 +95,7 @@ def compare_in_turns(
     placement = place(DEVICES, os.sched_getaffinity(0), may_share=True)
     results = []
     with tempfile.TemporaryDirectory(prefix="pd-") as folder:
-        setup = Setup(
-            devices=device_tables(DEVICES, placement, None),
-            largest_frame=max(sizes),
-            core=placement.pmd,
-            folder=folder,
-            memory_mb=512,
-            hugepages=args.hugepages,
-            pci=False,
-        )
-        bench = Bench(setup)
+        bench = Bench(make_setup(placement, folder, sizes, hugepages=args.hugepages))
         socket = bench.use(1, "fifo", "copier")
         try:
             with guest(socket, core=placement.guest, hugepages=args.hugepages):

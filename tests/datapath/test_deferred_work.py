@@ -173,13 +173,18 @@ print(json.dumps(most))
 {TAIL}"""
 
 
-def test_run_tells_once_of_copies_that_came_after_they_were_given_up(folder: Path) -> None:
-    tables = topology(
+def forced(folder: Path) -> dict[str, Any]:
+    """A topology whose sends are given up while the device stalls, and complete late."""
+    return topology(
         folder / "vm0.sock",
         port__src__rate_pps=20_000,
         dma__copier__model=STALL,
         deferral={"attempt_limit": 50, "max_stall_us": 10**6},
     )
+
+
+def test_run_reports_late_completions_once(folder: Path) -> None:
+    tables = forced(folder)
     arguments = ("--packets", "10000", "--wait-guest", "60")
     with Run(folder, tables, *arguments) as run, Guest(folder, folder / "vm0.sock", *LONG_RING):
         figures = run.result()
@@ -201,12 +206,7 @@ def test_what_is_in_flight_is_seen_while_it_is(folder: Path) -> None:
 
 
 def test_what_is_given_up_stays_in_quarantine_until_the_engine_hands_it_back(folder: Path) -> None:
-    tables = topology(
-        folder / "vm0.sock",
-        port__src__rate_pps=20_000,
-        dma__copier__model=STALL,
-        deferral={"attempt_limit": 50, "max_stall_us": 10**6},
-    )
+    tables = forced(folder)
     with script(folder, FORCED, tables) as run, Guest(folder, folder / "vm0.sock", *LONG_RING) as guest:
         [report] = reports_after(run, guest)
     figures = final_figures(run)

@@ -85,8 +85,8 @@ class VhostTxq {
     // what is in flight may be left to the owner.
     void vring_off(int vid, std::span<VhostTxq> txqs, bool memory_stays);
     void vring_on(int vid);
-    // The same locks are held, and the vring is still as it was. What is in flight is finished, unless that keeps its
-    // owner for too long.
+    // Same locks held; vhost has not switched the vring yet. Drains the packets in flight, unless the owner would wait
+    // for too long.
     void finish_before_switch(int vid, std::span<VhostTxq> txqs, bool on);
 
   private:
@@ -120,7 +120,7 @@ class VhostTxq {
     std::uint32_t poll();
     void take_back(std::uint32_t packets);
     [[nodiscard]] std::uint32_t count_undelivered(std::uint32_t packets);
-    // Takes back what the event thread has drained; returns how many packets.
+    // Completes the packets that the event thread drained. Returns their number.
     std::uint32_t take_handed_back();
     // Why vhost did not take all of a batch.
     [[nodiscard]] Drop dma_refusal(const rte_mbuf& packet) const;
@@ -138,7 +138,7 @@ class VhostTxq {
     void act_for_missing_owner();
     // The device of the channel did not finish in time.
     void take_out_of_use(const std::string& when);
-    // `drained`: how many packets came back.
+    // `drained`: the number of packets that this round completed.
     [[nodiscard]] bool drain_some(int vid, std::uint16_t& drained);
     // With the locks held; false: something is left to the owner.
     [[nodiscard]] bool finish_in_flight(int vid, std::span<VhostTxq> txqs, bool memory_stays);
@@ -176,8 +176,8 @@ class VhostTxq {
     VringLease lease_;
     // Packets drained by the event thread that the ledger does not know of yet.
     std::atomic<std::uint32_t> handed_back_{0};
-    // How many of the ledger's youngest packets were in flight when the guest switched the vring off. vhost returns
-    // their buffers to the guest no more.
+    // How many of the ledger's youngest packets were in flight when the guest switched the vring off. vhost
+    // will not return their buffers to the guest.
     std::atomic<std::uint32_t> undelivered_{0};
     std::atomic<CopyMode> asked_mode_{CopyMode::cpu};
     std::atomic<bool> can_use_dma_{true};

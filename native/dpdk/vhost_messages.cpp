@@ -64,7 +64,7 @@ void write(void* message, const VringMessage& changed) {
     std::memcpy(message, &changed, sizeof(changed));
 }
 
-// A reply of 64 bits, in place of the message.
+// Turns the message into a reply with a 64-bit value.
 void answer(void* message, std::uint64_t value) {
     VringMessage reply = read(message);
     reply.size = sizeof(value);

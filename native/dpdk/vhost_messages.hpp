@@ -12,7 +12,7 @@ namespace dpdk {
 int guard_messages(int vid);
 
 // ---- vhost's event thread ----
-// What the message that vhost is handling does to the guest's memory.
+// The effect of the present message on the guest's memory.
 MemoryEffect effect_of_current_message();
 // Whether the connection, which has ended, did so by a message that was refused.
 bool last_message_was_refused(int vid);

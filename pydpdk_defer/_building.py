@@ -36,7 +36,7 @@ class Tap:
 
 @dataclass(frozen=True)
 class View:
-    """A topology and the parts that it was made into, as the last change left them: what a snapshot reads."""
+    """What a snapshot reads: a topology, and the parts built from it, after the last change."""
 
     topology: Topology
     pools: tuple[_native.Mempool, ...]
@@ -72,7 +72,7 @@ class Parts:
     capture_numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def view(self, topology: Topology) -> View:
-        """These parts now, which the topology was made into."""
+        """The present parts, built from `topology`."""
         return View(
             topology,
             tuple(self.pools),

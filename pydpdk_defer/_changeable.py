@@ -4,6 +4,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from errno import EINVAL
 from typing import Any, Literal
 
@@ -70,16 +71,25 @@ class Changeable:
             check_change(self._topology, topology)
             check_host(self._topology, topology, eal.available_cpus())
             with shielded():
-                for name, port in topology.port.items():
-                    before = self._topology.port.get(name)
-                    if isinstance(port, VhostPort) and isinstance(before, VhostPort) and port.copy_ != before.copy_:
-                        self._vhost(name).copy = port.copy_
-                change(parts, self._topology, topology)
+                try:
+                    self._set_copies(self._topology, topology)
+                    change(parts, self._topology, topology)
+                except BaseException:
+                    with suppress(ValueError):  # a DMA device may have failed in the meantime
+                        self._set_copies(topology, self._topology)
+                    raise
                 self._adopt(parts, topology)
             self._tell(parts.plan.notes)
 
+    def _set_copies(self, now: Topology, then: Topology) -> None:
+        """Set `copy` of the vhost ports that both topologies have, where it differs."""
+        for name, port in then.port.items():
+            before = now.port.get(name)
+            if isinstance(port, VhostPort) and isinstance(before, VhostPort) and port.copy_ != before.copy_:
+                self._vhost(name).copy = port.copy_
+
     def _adopt(self, parts: Parts, topology: Topology) -> None:
-        """A change is done: from now on snapshots and telemetry show it, and traffic passes its new ports."""
+        """Publish a finished change: snapshots and telemetry show it, and traffic starts on its new ports."""
         with self._view_lock:
             before = self._view.ports if self._view is not None else {}
             self._topology = topology
@@ -116,7 +126,7 @@ class Changeable:
             )
 
     def _edit(self, make: Callable[..., Topology], *arguments: Any, **options: Any) -> None:
-        """Change to what `make` returns for the present topology; another thread's change comes before or after."""
+        """Change to the topology that `make` returns for the present one. Changes of other threads wait meanwhile."""
         with self._lock:
             self.change(make(self._topology, *arguments, **options))
 

@@ -39,7 +39,7 @@ def check_change(now: Topology, then: Topology) -> None:
 
 
 def _differs_in_copy_alone(now: Port, then: Port) -> bool:
-    """Or not at all."""
+    """True also when nothing differs."""
     if isinstance(now, VhostPort) and isinstance(then, VhostPort):
         now = now.model_copy(update={"copy_": then.copy_})
     return now == then

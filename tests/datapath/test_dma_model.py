@@ -199,8 +199,8 @@ def test_a_device_without_a_model_takes_none_while_it_runs(folder: Path) -> None
     with Process(folder, "script", [sys.executable, "-c", WITHOUT_A_MODEL, json.dumps(tables)]) as run:
         assert run.finish() == 1
         assert run.stderr.splitlines()[-1] == (
-            "ValueError: dma.copier has no model to change, and none can be laid over a device in use; "
-            "add the table [dma.copier.model] to the topology, empty for a start"
+            "ValueError: dma.copier has no model, and a model cannot be added to a device in use; "
+            "add the table [dma.copier.model] to the topology, it may be empty"
         )
 
 
